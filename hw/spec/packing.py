@@ -1,0 +1,101 @@
+"""Symbols and parameters to the bytes that the engine reads, and back.
+
+Index stream of a layer: tile by tile (`lanes` output channels), within a tile group by group in the order
+(plane, group row, group column, input channel), a group as `symbol_bits` slices, least significant bit first; a slice
+holds that bit of all lanes, lane 0 in its lowest bit. Slices follow each other without gaps; a tile is padded to whole
+AXI beats, and output channels to whole tiles. With c_out a multiple of `lanes` a layer takes
+c_out*groups*symbol_bits/8 bytes, and the stated padding is what `index_padding_bytes` returns.
+
+Parameters: per channel one little-endian 32-bit word, bits 15..0 bias (signed), 30..16 threshold, 31 negate.
+Codebook: per codeword one little-endian 16-bit word, padded to a whole AXI beat.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2nn.hw.spec.config import CODEWORD_BYTES, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.program import THRESHOLD_LIMIT, Layer
+
+Bytes = NDArray[np.uint8]
+
+
+def num_tiles(config: AcceleratorConfig, layer: Layer) -> int:
+    """Tiles of `lanes` output channels."""
+    return ceil_div(layer.out_shape[0], config.lanes)
+
+
+def tile_bytes(config: AcceleratorConfig, layer: Layer) -> int:
+    """Bytes of one tile of the index stream, padded to whole AXI beats."""
+    bits = layer.num_groups * layer.weights.symbol_bits * config.lanes
+    return ceil_div(bits, config.axi_data_bits) * config.axi_bytes
+
+
+def index_padding_bytes(config: AcceleratorConfig, layer: Layer) -> int:
+    """Bytes of the index stream beyond ceil(c_out*groups*symbol_bits/8)."""
+    return num_tiles(config, layer) * tile_bytes(config, layer) - ceil_div(layer.weight_bits, 8)
+
+
+def pack_index(config: AcceleratorConfig, layer: Layer) -> bytes:
+    """The index stream of one layer."""
+    planes, c_out, gy, gx, c_in = layer.weights.symbols.shape
+    tiles, bits = num_tiles(config, layer), layer.weights.symbol_bits
+    padded = np.zeros((tiles * config.lanes, layer.num_groups), dtype=np.uint16)
+    padded[:c_out] = layer.weights.symbols.transpose(1, 0, 2, 3, 4).reshape(c_out, -1)
+    lanes = padded.reshape(tiles, config.lanes, -1)
+    slices = (lanes[..., None] >> np.arange(bits, dtype=np.uint16)) & 1  # (tiles, lanes, groups, bits)
+    stream = slices.transpose(0, 2, 3, 1).reshape(tiles, -1).astype(np.uint8)  # (tiles, groups*bits*lanes)
+    packed = np.zeros((tiles, tile_bytes(config, layer)), dtype=np.uint8)
+    used = np.packbits(stream, axis=1, bitorder="little")
+    packed[:, :used.shape[1]] = used
+    return packed.tobytes()
+
+
+def unpack_index(config: AcceleratorConfig, data: bytes, *, c_out: int, symbol_bits: int,
+                 group_shape: tuple[int, int, int, int]) -> NDArray[np.uint16]:
+    """Inverse of `pack_index`: symbols (planes, c_out, gy, gx, c_in); group_shape is (planes, gy, gx, c_in)."""
+    tiles, groups = ceil_div(c_out, config.lanes), int(np.prod(group_shape))
+    packed = np.frombuffer(data, dtype=np.uint8).reshape(tiles, -1)
+    stream = np.unpackbits(packed, axis=1, bitorder="little")[:, :groups * symbol_bits * config.lanes]
+    slices = stream.reshape(tiles, groups, symbol_bits, config.lanes).astype(np.uint16)
+    lanes = (slices << np.arange(symbol_bits, dtype=np.uint16)[:, None]).sum(axis=2)  # (tiles, groups, lanes)
+    symbols = lanes.transpose(0, 2, 1).reshape(tiles * config.lanes, groups)[:c_out]
+    planes, gy, gx, c_in = group_shape
+    return symbols.reshape(c_out, planes, gy, gx, c_in).transpose(1, 0, 2, 3, 4).astype(np.uint16)
+
+
+def pack_params(config: AcceleratorConfig, layer: Layer) -> bytes:
+    """Parameter words of all channels, padded to whole tiles with channels that never fire."""
+    channels = num_tiles(config, layer) * config.lanes
+    words = np.full(channels, THRESHOLD_LIMIT << 16, dtype=np.uint32)
+    words[:len(layer.bias)] = ((layer.bias & 0xFFFF) | (layer.threshold << 16)
+                               | (layer.negate.astype(np.int64) << 31)).astype(np.uint32)
+    return words.astype("<u4").tobytes()
+
+
+def unpack_params(data: bytes, *, c_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Inverse of `pack_params`: (threshold, bias, negate), each (c_out,)."""
+    words = np.frombuffer(data, dtype="<u4")[:c_out].astype(np.int64)
+    bias = ((words & 0xFFFF) ^ 0x8000) - 0x8000
+    return (words >> 16) & THRESHOLD_LIMIT, bias, (words >> 31).astype(bool)
+
+
+def pack_codebook(config: AcceleratorConfig, codebook: NDArray[np.uint16]) -> bytes:
+    """Codewords in index order."""
+    data = codebook.astype("<u2").tobytes()
+    return data + bytes(-len(data) % config.axi_bytes)
+
+
+def unpack_codebook(data: bytes, *, entries: int) -> NDArray[np.uint16]:
+    """Inverse of `pack_codebook`."""
+    return np.frombuffer(data[:entries * CODEWORD_BYTES], dtype="<u2").astype(np.uint16)
+
+
+def pack_input(config: AcceleratorConfig, image: NDArray[np.uint8]) -> bytes:
+    """Pixels (channels, height, width) to bytes in (height, width, channel) order, padded to a whole AXI beat."""
+    data = np.ascontiguousarray(image.transpose(1, 2, 0)).astype(np.uint8).tobytes()
+    return data + bytes(-len(data) % config.axi_bytes)
+
+
+def unpack_logits(data: bytes, *, num_classes: int) -> NDArray[np.int64]:
+    """The logits that the engine wrote: little-endian signed 32-bit words, one per lane."""
+    return np.frombuffer(data, dtype="<i4")[:num_classes].astype(np.int64)
