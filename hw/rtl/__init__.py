@@ -1,0 +1,1 @@
+"""The spike-driven accelerator as Amaranth components; `accelerator.Accelerator` is the top."""

@@ -1,0 +1,161 @@
+"""The engine: from read data to spikes and logits. A program's state lives here, so one reset ends a run."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl import dma_read, dma_write
+from s2nn.hw.rtl.compute import ComputePipeline
+from s2nn.hw.rtl.fetcher import Fetcher
+from s2nn.hw.rtl.input_loader import InputLoader
+from s2nn.hw.rtl.layouts import DescriptorLayout
+from s2nn.hw.rtl.loop_nest import LoopNest
+from s2nn.hw.rtl.neuron import NeuronArray
+from s2nn.hw.rtl.params import ParamsLoader
+from s2nn.hw.rtl.pe_array import popcount
+from s2nn.hw.rtl.scanner import ActivityScanner
+from s2nn.hw.rtl.spike_buffer import SpikeBuffer
+from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
+from s2nn.hw.rtl.window import WindowReader
+from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.registers import ErrorCode
+
+
+def events_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What happens in one cycle, for the counters."""
+    return data.StructLayout({
+        "issue_active": 1, "issue_silent": 1,  # the scanner issues an operation with (without) a spike
+        "stall": 1,                            # sums wait for the neurons
+        "active_time_lanes": range(config.time_lanes + 1),  # time lanes with a spike in this cycle's window
+        "slice_writes": range(config.slices_per_beat + 1),
+        "window_read": 1, "word_write": 1, "update": 1,
+        "spikes": range(config.word_bits + 1),
+    })
+
+
+class Engine(wiring.Component):
+    """All that computes; the sequencer starts its layers, the DMAs bring and take its data.
+
+    Members
+    -------
+    i_start, i_image_address, i_descriptor_offset, i_input_address : a run begins.
+    o_request, i_data : read DMA. o_logits : logits for the write DMA.
+    o_descriptor, o_descriptor_valid : the layer to run next. i_take : it becomes the current one.
+    i_start_input, i_start_layer : pulses in a cycle after i_take.
+    o_input_busy : the image is being loaded. o_loop_busy, o_waiting : of the loop nest.
+    o_pipeline_busy : windows, operations, sums or membranes are under way.
+    o_events : see events_layout. o_error : ErrorCode, held. o_probe_valid, o_probe : words as they are written.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_start": In(1),
+            "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
+            "o_request": Out(stream.Signature(dma_read.REQUEST)),
+            "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
+            "o_logits": Out(stream.Signature(dma_write.write_beat_layout(config))),
+            "o_descriptor": Out(DescriptorLayout), "o_descriptor_valid": Out(1),
+            "i_take": In(1), "i_start_input": In(1), "i_start_layer": In(1),
+            "o_input_busy": Out(1), "o_loop_busy": Out(1), "o_waiting": Out(1), "o_pipeline_busy": Out(1),
+            "o_events": Out(events_layout(config)),
+            "o_error": Out(ErrorCode),
+            "o_probe_valid": Out(1), "o_probe": Out(probe_layout(config)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.fetcher = fetcher = Fetcher(config)
+        m.submodules.input_loader = loader = InputLoader(config)
+        m.submodules.params = params = ParamsLoader(config)
+        m.submodules.loop_nest = loop_nest = LoopNest(config)
+        m.submodules.window = window = WindowReader(config)
+        m.submodules.spike_buffer = spike_buffer = SpikeBuffer(config)
+        m.submodules.scanner = scanner = ActivityScanner(config)
+        m.submodules.compute = compute = ComputePipeline(config)
+        m.submodules.neuron = neuron = NeuronArray(config)
+        m.submodules.writer = writer = SpikeWriter(config)
+
+        layer = Signal(DescriptorLayout)  # the layer that runs
+        with m.If(self.i_take):
+            m.d.sync += layer.eq(fetcher.o_descriptor)
+
+        # Fetcher to its destinations.
+        wiring.connect(m, fetcher.o_input, loader.i)
+        wiring.connect(m, fetcher.o_params, params.i)
+        wiring.connect(m, fetcher.o_weights, compute.weights.i)
+        wiring.connect(m, fetcher.o_codebook, compute.decoder.i)
+        wiring.connect(m, wiring.flipped(self.o_request), fetcher.o_request)
+        wiring.connect(m, wiring.flipped(self.i_data), fetcher.i_data)
+        m.d.comb += [
+            fetcher.i_start.eq(self.i_start), fetcher.i_image_address.eq(self.i_image_address),
+            fetcher.i_descriptor_offset.eq(self.i_descriptor_offset), fetcher.i_input_address.eq(self.i_input_address),
+            self.o_descriptor.eq(fetcher.o_descriptor), self.o_descriptor_valid.eq(fetcher.o_descriptor_valid),
+            fetcher.i_descriptor_take.eq(self.i_take), fetcher.i_params_take.eq(neuron.o_params_take),
+            fetcher.i_release.eq(compute.o_release), fetcher.i_tile_take.eq(loop_nest.o_tile_take),
+            loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
+            compute.weights.i_fill_start.eq(fetcher.o_weights_next),
+            compute.weights.i_fill_half.eq(fetcher.o_weights_half),
+            compute.decoder.i_load_start.eq(fetcher.o_codebook_next),
+            self.o_error.eq(fetcher.o_error),
+        ]
+
+        # Loop nest -> windows -> active channels -> array -> neurons.
+        wiring.connect(m, loop_nest.o, window.i)
+        wiring.connect(m, window.o, scanner.i)
+        m.d.comb += [
+            loop_nest.i_descriptor.eq(layer), loop_nest.i_start.eq(self.i_start_layer),
+            window.i_descriptor.eq(layer), window.i_words.eq(spike_buffer.o_words),
+            spike_buffer.i_read_enable.eq(window.o_read_enable), spike_buffer.i_read_address.eq(window.o_read_address),
+            scanner.i_enable.eq(compute.o_enable), scanner.i_symbol_bits.eq(layer.symbol_bits),
+            compute.i_valid.eq(scanner.o_valid), compute.i.eq(scanner.o), compute.i_codebook.eq(layer.codebook),
+            compute.i_symbol_bits.eq(layer.symbol_bits),
+            neuron.i_valid.eq(compute.o_valid), compute.i_ready.eq(neuron.o_ready), neuron.i.eq(compute.o),
+            neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o),
+        ]
+
+        # Neurons (or the input image) -> pool and address -> spike buffer; the classifier's logits leave.
+        m.d.comb += [
+            loader.i_descriptor.eq(layer), loader.i_start.eq(self.i_start_input),
+            writer.i_descriptor.eq(layer), writer.i_start.eq(self.i_start_input | self.i_start_layer),
+            neuron.o.ready.eq(1),  # the writer always takes, and only one of its sources is ever at work
+            writer.i.valid.eq(neuron.o.valid | loader.o.valid),
+            writer.i.payload.eq(neuron.o.payload),
+            spike_buffer.i_write_enable.eq(writer.o_write_enable),
+            spike_buffer.i_write_address.eq(writer.o_write_address),
+            spike_buffer.i_write_word.eq(writer.o_write_word),
+            self.o_probe_valid.eq(writer.o_probe_valid), self.o_probe.eq(writer.o_probe),
+            self.o_logits.valid.eq(neuron.o_logits.valid), neuron.o_logits.ready.eq(self.o_logits.ready),
+            self.o_logits.payload.data.eq(neuron.o_logits.payload), self.o_logits.payload.strb.eq(-1),
+        ]
+        with m.If(loader.o_busy):
+            m.d.comb += writer.i.payload.eq(loader.o.payload)
+
+        active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
+                             & popcount_any(scanner.o.window, t) for t in range(config.time_lanes)]
+        m.d.comb += [
+            self.o_input_busy.eq(loader.o_busy), self.o_loop_busy.eq(loop_nest.o_busy),
+            self.o_waiting.eq(loop_nest.o_waiting),
+            self.o_pipeline_busy.eq(window.o_busy | scanner.o_busy | compute.o_busy | neuron.o_busy
+                                    | writer.o_write_enable.any()),
+            self.o_events.issue_active.eq(scanner.o_issue & scanner.o_issue_active),
+            self.o_events.issue_silent.eq(scanner.o_issue & ~scanner.o_issue_active),
+            self.o_events.stall.eq(~compute.o_enable),
+            self.o_events.active_time_lanes.eq(sum(active_time_lanes[1:], active_time_lanes[0])),
+            self.o_events.slice_writes.eq(compute.weights.o_slice_writes),
+            self.o_events.window_read.eq(window.o_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
+            self.o_events.update.eq(neuron.o_update),
+        ]
+        with m.If(neuron.o.valid):
+            m.d.comb += self.o_events.spikes.eq(popcount(neuron.o.payload))
+        return m
+
+
+def popcount_any(window: data.View, time_lane: int) -> object:
+    """Whether the window holds a spike of that time lane."""
+    taps = [window[tap][time_lane] for tap in range(9)]
+    result = taps[0]
+    for tap in taps[1:]:
+        result = result | tap
+    return result

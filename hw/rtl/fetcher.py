@@ -1,0 +1,185 @@
+"""Reads descriptors, parameters, weights, codebooks and the input image ahead of the computation."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl import dma_read
+from s2nn.hw.rtl.layouts import DescriptorLayout
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
+from s2nn.hw.spec.registers import ErrorCode, Stream
+
+
+class Fetcher(wiring.Component):
+    """Walks the program one layer ahead of the sequencer and two tiles ahead of the array.
+
+    It asks for nothing that has no place to go: parameters once the neurons have taken those of the tile before,
+    weights once a half of the weight buffer is free, a codebook or an image once the layer before is done. So read
+    data is always taken in the end, and one stream never blocks another for good.
+
+    Members
+    -------
+    i_start : pulse. i_image_address, i_descriptor_offset, i_input_address : where to read.
+    o_request, i_data : to and from the read DMA.
+    o_descriptor, o_descriptor_valid : the next layer; i_descriptor_take : pulse, it has begun.
+    i_params_take : pulse, the neurons have taken the parameters. i_release : pulse, a weight half is free again.
+    o_tile_ready : weights (and codebook) of the next tile are loaded; i_tile_take : pulse, it has begun.
+    o_params, o_weights, o_codebook, o_input : read data by destination.
+    o_weights_next, o_weights_half, o_codebook_next : pulse with the last beat of a tile (codebook): what follows is the
+        next one, in that half.
+    o_error : ErrorCode, held.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        beats = stream.Signature(config.axi_data_bits)
+        super().__init__({
+            "i_start": In(1),
+            "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
+            "o_request": Out(stream.Signature(dma_read.REQUEST)),
+            "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
+            "o_descriptor": Out(DescriptorLayout),
+            "o_descriptor_valid": Out(1),
+            "i_descriptor_take": In(1),
+            "i_params_take": In(1),
+            "i_release": In(1),
+            "o_tile_ready": Out(1),
+            "i_tile_take": In(1),
+            "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
+            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1),
+            "o_error": Out(ErrorCode),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        arrived = self._route(m)
+        codebook_ready, tiles_ready, free_halves, params_free = Signal(), Signal(2), Signal(2, init=2), Signal(init=1)
+        index_asked, params_asked = Signal(), Signal()
+        d = self.o_descriptor
+        m.d.sync += [
+            tiles_ready.eq(tiles_ready + arrived[Stream.INDEX] - self.i_tile_take),
+            free_halves.eq(free_halves + self.i_release - index_asked),
+            params_free.eq((params_free | self.i_params_take) & ~params_asked),
+            codebook_ready.eq((codebook_ready | arrived[Stream.CODEBOOK])
+                              & ~(self.i_descriptor_take & d.codebook)),
+        ]
+        # Only the layer that runs can ask; its codebook flag is remembered, since the descriptor runs ahead.
+        needs_codebook = Signal()
+        with m.If(self.i_descriptor_take):
+            m.d.sync += needs_codebook.eq(d.codebook)
+        m.d.comb += self.o_tile_ready.eq((tiles_ready != 0) & (codebook_ready | ~needs_codebook))
+        self._walk(m, arrived, params_free, free_halves, index_asked, params_asked)
+        return m
+
+    def _route(self, m: Module) -> dict[Stream, Value]:
+        """Each beat to the place that asked for it; returns, by stream, 'the last beat of a request has arrived'."""
+        beat = self.i_data.payload
+        targets = {Stream.PARAMS: self.o_params, Stream.INDEX: self.o_weights, Stream.CODEBOOK: self.o_codebook,
+                   Stream.INPUT: self.o_input}
+        word = Signal(8 * DESCRIPTOR_BYTES)
+        m.d.comb += self.o_descriptor.eq(word[:DESCRIPTOR.used_bits])
+        with m.Switch(beat.stream):
+            for name, target in targets.items():
+                m.d.comb += target.payload.eq(beat.data)
+                with m.Case(name):
+                    m.d.comb += [target.valid.eq(self.i_data.valid), self.i_data.ready.eq(target.ready)]
+            with m.Case(Stream.DESCRIPTOR):
+                m.d.comb += self.i_data.ready.eq(1)
+                with m.If(self.i_data.valid):
+                    m.d.sync += word.eq(Cat(word, beat.data)[self._config.axi_data_bits:])
+        done = self.i_data.valid & self.i_data.ready & beat.last
+        arrived = {name: done & (beat.stream == name) for name in Stream}
+        half = Signal()
+        with m.If(arrived[Stream.INDEX]):
+            m.d.sync += half.eq(~half)
+        m.d.comb += [self.o_weights_next.eq(arrived[Stream.INDEX]), self.o_weights_half.eq(~half),
+                     self.o_codebook_next.eq(arrived[Stream.CODEBOOK])]
+        return arrived
+
+    def _walk(self, m: Module, arrived: dict[Stream, Value], params_free: Signal, free_halves: Signal,
+              index_asked: Signal, params_asked: Signal) -> None:
+        d, request = self.o_descriptor, self.o_request
+        descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
+        tile = Signal(8)
+        more_tiles = tile != d.tiles
+
+        def ask(name: Stream, address: Value, beats: Value | int, when: Value | int = 1) -> Value:
+            m.d.comb += [request.valid.eq(when), request.payload.stream.eq(name), request.payload.address.eq(address),
+                         request.payload.beats.eq(beats)]
+            return request.valid & request.ready
+
+        with m.If(self.i_descriptor_take):
+            m.d.sync += self.o_descriptor_valid.eq(0)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += descriptor_address.eq(self.i_image_address + self.i_descriptor_offset)
+                with m.If(self.i_start):
+                    m.next = "DESCRIPTOR"
+            with m.State("DESCRIPTOR"):
+                with m.If(ask(Stream.DESCRIPTOR, descriptor_address, self._config.descriptor_beats)):
+                    m.d.sync += descriptor_address.eq(descriptor_address + DESCRIPTOR_BYTES)
+                    m.next = "ARRIVE"
+            with m.State("ARRIVE"):
+                with m.If(arrived[Stream.DESCRIPTOR]):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += [params_address.eq(self.i_image_address + d.params_offset),
+                             index_address.eq(self.i_image_address + d.index_offset), tile.eq(0)]
+                error = self._check(m)
+                with m.If(error != ErrorCode.NONE):
+                    m.d.sync += self.o_error.eq(error)
+                    m.next = "HALT"
+                with m.Else():
+                    m.d.sync += self.o_descriptor_valid.eq(1)
+                    m.next = "PARAMS"
+                    with m.If(d.opcode == Opcode.LOAD_INPUT):
+                        m.next = "TAKEN"
+            with m.State("PARAMS"):
+                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, params_free)):
+                    m.d.comb += params_asked.eq(1)
+                    m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
+                    m.next = "INDEX"
+            with m.State("INDEX"):
+                with m.If(ask(Stream.INDEX, index_address, d.tile_beats, free_halves != 0)):
+                    m.d.comb += index_asked.eq(1)
+                    m.d.sync += [index_address.eq(index_address + d.tile_beats * self._config.axi_bytes),
+                                 tile.eq(tile + 1)]
+                    m.next = "NEXT"
+                    with m.If(tile == 0):
+                        m.next = "TAKEN"
+            with m.State("TAKEN"):  # the sequencer has begun this layer, so the one before is done
+                with m.If(~self.o_descriptor_valid):
+                    m.next = "NEXT"
+                    with m.If(d.opcode == Opcode.LOAD_INPUT):
+                        m.next = "INPUT"
+                    with m.Elif(d.codebook):
+                        m.next = "CODEBOOK"
+            with m.State("CODEBOOK"):
+                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
+                    m.next = "NEXT"
+            with m.State("INPUT"):
+                with m.If(ask(Stream.INPUT, self.i_input_address, d.tile_beats)):
+                    m.d.sync += tile.eq(d.tiles)
+                    m.next = "NEXT"
+            with m.State("NEXT"):
+                m.next = "DESCRIPTOR"
+                with m.If(more_tiles):
+                    m.next = "PARAMS"
+                with m.Elif(d.last):
+                    m.next = "IDLE"
+            with m.State("HALT"):  # until the sequencer resets the engine
+                pass
+
+    def _check(self, m: Module) -> Signal:
+        """What this configuration cannot do. Addresses and sizes are the exporter's to check."""
+        d, error = self.o_descriptor, Signal(ErrorCode, name="check_error")
+        codebook_allowed = (d.symbol_bits <= self._config.index_bits) if self._config.is_codebook else 0
+        symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
+        known = (d.opcode == Opcode.LOAD_INPUT) | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
+        with m.If(~known):
+            m.d.comb += error.eq(ErrorCode.OPCODE)
+        with m.Elif(((d.opcode != Opcode.LOAD_INPUT) & ~symbols_fit) | (d.out_chunks > self._config.max_chunks)):
+            m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
+        return error

@@ -1,0 +1,74 @@
+"""The records that pass between blocks, derived from `hw/spec`."""
+
+from amaranth import signed
+from amaranth.lib import data
+
+from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+from s2nn.hw.spec.descriptor import DESCRIPTOR
+
+#: A layer descriptor, bit for bit as in DRAM.
+DescriptorLayout = data.StructLayout({field.name: field.width for field in DESCRIPTOR.fields})
+
+#: What travels with a window down the array: how to treat the accumulators, and where in the loops it stands.
+Tags = data.StructLayout({
+    "first": 1,        # first of its position and chunk: accumulators start from zero
+    "shift": 1,        # first of a further weight plane: accumulators double before they add
+    "emit": 1,         # last of its position and chunk: accumulators go to the neurons
+    "first_chunk": 1,  # first chunk of its position: membranes start from zero
+    "last_chunk": 1,   # last chunk of its position
+    "tile_first": 1,   # first position and chunk of its tile: neurons take the tile's parameters
+    "tile_last": 1,    # last of its tile: the weight half is free afterwards
+    "half": 1,         # half of the weight buffer that holds its tile
+})
+
+
+def row_bits(config: AcceleratorConfig) -> int:
+    """Bits of a row of one half of a weight bank."""
+    return (config.weight_rows - 1).bit_length()
+
+
+def spike_address_bits(config: AcceleratorConfig) -> int:
+    """Bits of a word address in a spike bank."""
+    return (config.spike_words - 1).bit_length()
+
+
+def step_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One step of the loop nest: a 3x3 neighbourhood of one channel block, one chunk, one weight plane."""
+    return data.StructLayout({
+        "row_div": signed(10), "row_mod": 2,  # top row of the window: 3*row_div + row_mod, may be negative
+        "col_div": signed(10), "col_mod": 2,
+        "offset": 12,                         # chunk * in_blocks + block
+        "weight_row": row_bits(config), "weight_phase": 4,
+        "tags": Tags,
+    })
+
+
+def block_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """A 3x3 neighbourhood read from the spike buffer, in bank order, rows and columns off the map already zero."""
+    return data.StructLayout({
+        "words": data.ArrayLayout(config.word_bits, GROUP_TAPS),
+        "row_mod": 2, "col_mod": 2,  # bank of the window's first row and column
+        "weight_row": row_bits(config), "weight_phase": 4,
+        "tags": Tags,
+    })
+
+
+def op_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One cycle's work of the array: one channel's window (bank order) against one symbol per lane."""
+    return data.StructLayout({
+        "window": data.ArrayLayout(config.time_lanes, GROUP_TAPS),
+        "row_mod": 2, "col_mod": 2,
+        "active": 1,  # the window holds a spike; otherwise the operation only carries its tags
+        "weight_row": row_bits(config), "weight_phase": 4,
+        "slice_offset": (config.lanes * GROUP_TAPS - 1).bit_length(),  # channel * symbol_bits
+        "tags": Tags,
+    })
+
+
+def sums_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Finished accumulators of one position and chunk."""
+    return data.StructLayout({
+        "positive": data.ArrayLayout(data.ArrayLayout(config.accumulator_bits, config.time_lanes), config.lanes),
+        "total": data.ArrayLayout(config.accumulator_bits, config.time_lanes),
+        "tags": Tags,
+    })

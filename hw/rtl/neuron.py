@@ -1,0 +1,143 @@
+"""The neuron unit: N integer LIF neurons side by side, one time step after the other (hw/spec/semantics.py)."""
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl.layouts import DescriptorLayout, sums_layout
+from s2nn.hw.rtl.lif import LifLane, params_layout
+from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.descriptor import Opcode
+
+
+class NeuronArray(wiring.Component):
+    """Takes the sums of a position and chunk, updates the membranes, fires; or accumulates logits.
+
+    Spiking layer: each of the chunk's steps leaks, adds its current, compares, resets. Image layer: the chunks' planes
+    first add up to one current by Horner's rule, which then drives all T steps. Classifier: the membranes collect the
+    currents without threshold, and leave as logits after the last chunk.
+
+    Members
+    -------
+    i_descriptor : of the layer.
+    i_valid, o_ready, i : finished sums; taken into a holding register, so the array goes on.
+    i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
+    o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
+    o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
+
+    Throughput: 2*time_lanes + 1 cycles per chunk; an image layer takes time_lanes more per chunk of planes.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_descriptor": In(DescriptorLayout),
+            "i_valid": In(1),
+            "o_ready": Out(1),
+            "i": In(sums_layout(config)),
+            "i_params": In(params_layout(config)),
+            "o_params_take": Out(1),
+            "o": Out(stream.Signature(config.word_bits)),
+            "o_logits": Out(stream.Signature(config.axi_data_bits)),
+            "o_busy": Out(1),
+            "o_update": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        d, time_lanes = self.i_descriptor, self._config.time_lanes
+        held, hold = Signal(), Signal(sums_layout(self._config))
+        params = Signal(params_layout(self._config))
+        last_chunk, t, step, is_first = Signal(), Signal(range(time_lanes)), Signal(8), Signal()
+        classify = d.opcode == Opcode.CLASSIFY
+        start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()
+        lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
+        for index, lane in enumerate(lanes):
+            m.submodules[f"lane{index}"] = lane
+            m.d.comb += [
+                lane.i_positive.eq(hold.positive[index][0]), lane.i_total.eq(hold.total[0]),
+                lane.i_params.eq(params[index]), lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
+                lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
+                lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak), lane.i_fire.eq(fire),
+            ]
+            spikes = self.o.payload.word_select(index, time_lanes)
+            with m.If(start | (self.o.valid & self.o.ready)):
+                m.d.sync += spikes.eq(0)
+            with m.If(fire):
+                m.d.sync += spikes.bit_select(t, 1).eq(lane.o_spike)
+        # Logits leave lane 0 first; the others move up.
+        per_beat, beat = self._config.axi_data_bits // 32, Signal(range(self._config.logits_beats + 1))
+        for index, lane in enumerate(lanes):
+            following = lanes[index + per_beat].o_membrane if index + per_beat < len(lanes) else 0
+            m.d.comb += [lane.i_shift.eq(self.o_logits.valid & self.o_logits.ready), lane.i_membrane.eq(following)]
+        m.d.comb += [self.o_logits.payload.word_select(k, 32).eq(lanes[k].o_membrane) for k in range(per_beat)]
+
+        m.d.comb += [self.o_ready.eq(~held), self.o_update.eq(fire)]
+        with m.If(~held & self.i_valid):
+            m.d.sync += [held.eq(1), hold.eq(self.i)]
+        with m.If(shift):  # the next time lane moves to index 0
+            for k in range(time_lanes - 1):
+                m.d.sync += [hold.total[k].eq(hold.total[k + 1]),
+                             *(p[k].eq(p[k + 1]) for p in (hold.positive[i] for i in range(self._config.lanes)))]
+        with m.If(start):
+            m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
+            with m.If(hold.tags.first_chunk):
+                m.d.sync += step.eq(0)
+            with m.If(hold.tags.tile_first):
+                m.d.comb += self.o_params_take.eq(1)
+                m.d.sync += params.eq(self.i_params)
+
+        def begin() -> None:
+            """With sums at hand start on them, otherwise wait."""
+            with m.If(held):
+                m.d.comb += start.eq(1)
+                m.next = "FOLD"
+                with m.If(~d.image_input):
+                    m.next = "LEAK"
+            with m.Else():
+                m.next = "IDLE"
+
+        with m.FSM() as fsm:
+            with m.State("IDLE"):
+                begin()
+            with m.State("FOLD"):  # one bit plane of the image per cycle
+                m.d.comb += [fold.eq(1), shift.eq(1)]
+                m.d.sync += t.eq(t + 1)
+                with m.If(t == time_lanes - 1):
+                    m.d.sync += [held.eq(0), t.eq(0)]
+                    m.next = "IDLE"
+                    with m.If(last_chunk):
+                        m.next = "LEAK"
+            with m.State("LEAK"):
+                m.d.comb += [leak.eq(1), shift.eq(~d.image_input)]
+                m.next = "FIRE"
+            with m.State("FIRE"):
+                m.d.comb += fire.eq(1)
+                m.d.sync += [step.eq(step + 1), t.eq(t + 1)]
+                m.next = "LEAK"
+                with m.If((t == time_lanes - 1) | (step + 1 == d.steps)):
+                    m.d.sync += t.eq(0)
+                    with m.If(~d.image_input):
+                        m.d.sync += held.eq(0)
+                    m.next = "EMIT"
+            with m.State("EMIT"):
+                with m.If(classify):
+                    m.next = "IDLE"
+                    with m.If(last_chunk):
+                        m.next = "LOGITS"
+                with m.Else():
+                    m.d.comb += self.o.valid.eq(1)
+                    with m.If(self.o.ready):
+                        with m.If(d.image_input & (step != d.steps)):
+                            m.next = "LEAK"
+                        with m.Else():
+                            begin()
+            with m.State("LOGITS"):
+                m.d.comb += self.o_logits.valid.eq(1)
+                with m.If(self.o_logits.ready):
+                    m.d.sync += beat.eq(beat + 1)
+                    with m.If(beat == self._config.logits_beats - 1):
+                        m.d.sync += beat.eq(0)
+                        m.next = "IDLE"
+        m.d.comb += self.o_busy.eq(held | ~fsm.ongoing("IDLE"))
+        return m

@@ -1,0 +1,93 @@
+"""Event-driven skip: of a channel block, only the channels with a spike in the window reach the array."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl.layouts import block_layout, op_layout
+from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+
+class ActivityScanner(wiring.Component):
+    """Issues one operation per active channel of a block, lowest channel first.
+
+    A block without any spike issues one inactive operation, which carries the tags. So a block takes
+    max(1, active channels) cycles.
+
+    Members
+    -------
+    i_enable : the array moves; nothing here changes while it is low.
+    i_symbol_bits : of the layer. i : neighbourhoods.
+    o_valid, o : the operation, registered. o_issue, o_issue_active : an operation is being issued this cycle.
+    o_busy : a block or an operation is inside.
+
+    Latency: two cycles from `i` to `o`.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_enable": In(1),
+            "i_symbol_bits": In(4),
+            "i": In(stream.Signature(block_layout(config))),
+            "o_valid": Out(1),
+            "o": Out(op_layout(config)),
+            "o_issue": Out(1),
+            "o_issue_active": Out(1),
+            "o_busy": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes, time_lanes = self._config.lanes, self._config.time_lanes
+
+        arriving = Signal(lanes)  # channels of the arriving block that hold a spike
+        by_channel = [[word.word_select(c, time_lanes) for word in _words(self.i.payload)] for c in range(lanes)]
+        m.d.comb += arriving.eq(Cat(Cat(*taps).any() for taps in by_channel))
+
+        have, block = Signal(), Signal(block_layout(self._config))
+        channel, active, is_first = Signal(range(lanes)), Signal(), Signal()
+        remaining = Signal(lanes)  # active channels after this one
+        is_last, take = ~remaining.any(), Signal()
+        m.d.comb += [take.eq(self.i_enable & (~have | is_last)), self.i.ready.eq(take)]
+        candidates, chosen = Signal(lanes), Signal(range(lanes))
+        m.d.comb += [candidates.eq(Mux(take, arriving, remaining)), chosen.eq(_lowest(candidates))]
+        with m.If(self.i_enable):
+            m.d.sync += [channel.eq(chosen), active.eq(candidates.any()), is_first.eq(take),
+                         remaining.eq(candidates & (candidates - 1))]
+        with m.If(take):
+            m.d.sync += [have.eq(self.i.valid), block.eq(self.i.payload)]
+            with m.If(~self.i.valid):
+                m.d.sync += remaining.eq(0)
+
+        m.d.comb += [self.o_issue.eq(have & self.i_enable), self.o_issue_active.eq(active),
+                     self.o_busy.eq(have | self.o_valid)]
+        with m.If(self.i_enable):
+            m.d.sync += [
+                self.o_valid.eq(have),
+                self.o.active.eq(active),
+                self.o.slice_offset.eq(channel * self.i_symbol_bits),
+                self.o.row_mod.eq(block.row_mod), self.o.col_mod.eq(block.col_mod),
+                self.o.weight_row.eq(block.weight_row), self.o.weight_phase.eq(block.weight_phase),
+                self.o.tags.eq(block.tags),
+                self.o.tags.first.eq(block.tags.first & is_first),
+                self.o.tags.shift.eq(block.tags.shift & is_first),
+                self.o.tags.emit.eq(block.tags.emit & is_last),
+                self.o.tags.tile_last.eq(block.tags.tile_last & is_last),
+                *(self.o.window[bank].eq(word.word_select(channel, time_lanes))
+                  for bank, word in enumerate(_words(block))),
+            ]
+        return m
+
+
+def _words(block: data.View) -> list[Value]:
+    return [block.words[bank] for bank in range(GROUP_TAPS)]
+
+
+def _lowest(candidates: Signal) -> Value:
+    """Index of the lowest set bit (0 if none)."""
+    index: Value | int = 0
+    for position in reversed(range(len(candidates))):
+        index = Mux(candidates[position], position, index)
+    return Value.cast(index)

@@ -1,0 +1,48 @@
+"""Nine spike banks by (row mod 3, column mod 3), so that any 3x3 neighbourhood is one conflict-free read."""
+
+from amaranth import Module
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl.layouts import spike_address_bits
+from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+
+class SpikeBuffer(wiring.Component):
+    """Nine banks, one read and one write port each. Bank 3*(row mod 3) + (column mod 3).
+
+    Maps of consecutive layers lie at the bases that the descriptors give; they never overlap, so a read and a write
+    never meet.
+
+    Members
+    -------
+    i_read_enable, i_read_address : read all nine banks, each at its own address.
+    o_words : the words, one cycle later; held while i_read_enable is low.
+    i_write_enable : one bit per bank. i_write_address, i_write_word : common to all banks.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        address_bits = spike_address_bits(config)
+        super().__init__({
+            "i_read_enable": In(1),
+            "i_read_address": In(data.ArrayLayout(address_bits, GROUP_TAPS)),
+            "o_words": Out(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
+            "i_write_enable": In(GROUP_TAPS),
+            "i_write_address": In(address_bits),
+            "i_write_word": In(config.word_bits),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for bank in range(GROUP_TAPS):
+            store = memory.Memory(shape=self._config.word_bits, depth=self._config.spike_words, init=[])
+            m.submodules[f"bank{bank}"] = store
+            read, write = store.read_port(), store.write_port()
+            m.d.comb += [
+                read.en.eq(self.i_read_enable), read.addr.eq(self.i_read_address[bank]),
+                self.o_words[bank].eq(read.data),
+                write.en.eq(self.i_write_enable[bank]), write.addr.eq(self.i_write_address),
+                write.data.eq(self.i_write_word),
+            ]
+        return m

@@ -1,0 +1,50 @@
+"""Writes an accelerator as Verilog, with a JSON side file that names its ports, counters and configuration."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from amaranth import Shape
+from amaranth.back import verilog
+from amaranth.lib.wiring import Flow
+
+from s2nn.hw.rtl.accelerator import Accelerator
+from s2nn.hw.rtl.spike_writer import probe_layout
+from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.registers import COUNTERS, OFFSET
+
+TOP = "accelerator"
+
+
+def side_file(config: AcceleratorConfig, accelerator: Accelerator) -> dict[str, Any]:
+    """What a bench or a synthesis flow needs to know about the Verilog without reading it.
+
+    Keys: top, clock, reset, ports [{name, direction, width}], config, config_digest, registers {name: byte offset},
+    counters [name], probe {field: [lowest bit, width]}, generator.
+    """
+    ports = [{"name": "clk", "direction": "input", "width": 1}, {"name": "rst", "direction": "input", "width": 1}]
+    for name, member in accelerator.signature.members.items():
+        direction = "output" if member.flow is Flow.Out else "input"
+        ports.append({"name": name, "direction": direction, "width": _width(member.shape)})
+    probe = {name: [field.offset, field.width] for name, field in probe_layout(config)}
+    return {"top": TOP, "clock": "clk", "reset": "rst", "ports": ports, "config": config.to_json(),
+            "config_digest": config.digest.hex(), "registers": OFFSET, "counters": list(COUNTERS), "probe": probe,
+            "generator": f"amaranth {version('amaranth')}"}
+
+
+def _width(shape: Any) -> int:
+    return Shape.cast(shape).width
+
+
+def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
+    """Write accelerator.v and accelerator.json into the folder; returns their paths. Existing ones are replaced whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(config)
+    text = verilog.convert(accelerator, name=TOP, strip_internal_attrs=True)
+    paths = folder / f"{TOP}.v", folder / f"{TOP}.json"
+    for path, content in zip(paths, (text, json.dumps(side_file(config, accelerator), indent=1) + "\n"), strict=True):
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(content)
+        temporary.replace(path)
+    return paths

@@ -1,0 +1,114 @@
+"""The weight buffer: nine banks of slices, so that symbols of any width lie gapless and read in one cycle."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Value
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.rtl.layouts import row_bits
+from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+
+class WeightBuffer(wiring.Component):
+    """Two halves: one is filled with the next tile while the other is read.
+
+    A slice is one bit of the symbol of every lane. Slice number s of a tile lies in bank s mod 9 at row s div 9, so a
+    symbol of up to nine slices, wherever it starts, lies in different banks; the banks whose number is below the first
+    slice's (the phase) hold it one row further. Eta-bit symbols therefore take eta/9 of the space of raw groups.
+
+    Members
+    -------
+    i_fill_start : pulse, the next beats are a tile for half i_fill_half.
+    i : beats of `slices_per_beat` slices, always taken.
+    i_enable : read side moves. i_half, i_row, i_phase, i_slice_offset : the symbol's first slice is
+        9*i_row + i_phase + i_slice_offset of that half.
+    o : symbols of all lanes, three cycles later; bits at and above the symbol's width are those of the slices behind it.
+    o_slice_writes : slices written this cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_fill_start": In(1),
+            "i_fill_half": In(1),
+            "i": In(stream.Signature(config.axi_data_bits, always_ready=True)),
+            "i_enable": In(1),
+            "i_half": In(1),
+            "i_row": In(row_bits(config)),
+            "i_phase": In(4),
+            "i_slice_offset": In((config.lanes * GROUP_TAPS - 1).bit_length()),
+            "o": Out(data.ArrayLayout(GROUP_TAPS, config.lanes)),
+            "o_slice_writes": Out(range(config.slices_per_beat + 1)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rows, lanes = self._config.weight_rows, self._config.lanes
+        writes, reads = [], []
+        for bank in range(GROUP_TAPS):
+            store = memory.Memory(shape=lanes, depth=2 * rows, init=[])
+            m.submodules[f"bank{bank}"] = store
+            writes.append(store.write_port())
+            reads.append(store.read_port())
+        self._fill(m, writes)
+        self._read(m, reads)
+        return m
+
+    def _fill(self, m: Module, writes: list[memory.WritePort]) -> None:
+        """Beat by beat into consecutive banks. Padding behind a tile that fills its half must not wrap round."""
+        count, rows = self._config.slices_per_beat, self._config.weight_rows
+        half, row, phase = Signal(), Signal(range(rows + 2)), Signal(4)
+        slices = [self.i.payload.word_select(k, self._config.lanes) for k in range(count)]
+        next_phase = phase + count
+        with m.If(self.i.valid):
+            m.d.sync += [phase.eq(Mux(next_phase >= GROUP_TAPS, next_phase - GROUP_TAPS, next_phase)),
+                         row.eq(row + (next_phase >= GROUP_TAPS))]
+            m.d.comb += self.o_slice_writes.eq(count)
+        with m.If(self.i_fill_start):
+            m.d.sync += [half.eq(self.i_fill_half), row.eq(0), phase.eq(0)]
+        for bank, write in enumerate(writes):
+            bank_row = Signal(range(rows + 2), name=f"fill_row{bank}")
+            m.d.comb += write.addr.eq(Cat(bank_row[:row_bits(self._config)], half))
+            with m.Switch(phase):
+                for first in range(GROUP_TAPS):
+                    index = (bank - first) % GROUP_TAPS
+                    if index < count:
+                        with m.Case(first):
+                            m.d.comb += [bank_row.eq(row + (1 if bank < first else 0)), write.data.eq(slices[index]),
+                                         write.en.eq(self.i.valid & (bank_row < rows))]
+
+    def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
+        """Address, read, rotate: one stage each."""
+        lanes, config = self._config.lanes, self._config
+        offset_row, offset_phase = _divmod9(self.i_slice_offset)
+        total_phase = self.i_phase + offset_phase
+        wraps = total_phase >= GROUP_TAPS
+        row, phase, half = Signal(row_bits(config)), Signal(4), Signal()
+        read_phase = Signal(4)
+        with m.If(self.i_enable):
+            m.d.sync += [row.eq(self.i_row + offset_row + wraps), half.eq(self.i_half),
+                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)), read_phase.eq(phase)]
+        for bank, read in enumerate(reads):
+            m.d.comb += [read.en.eq(self.i_enable),
+                         read.addr.eq(Cat((row + (bank < phase))[:row_bits(config)], half))]
+        # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
+        rotated = config.index_bits if config.is_codebook else 0
+        for position in range(GROUP_TAPS):
+            source = Signal(lanes, name=f"slice{position}")
+            m.d.comb += source.eq(reads[position].data)
+            if position < rotated:
+                with m.Switch(read_phase):
+                    for first in range(1, GROUP_TAPS):
+                        with m.Case(first):
+                            m.d.comb += source.eq(reads[(first + position) % GROUP_TAPS].data)
+            with m.If(self.i_enable):
+                m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
+
+
+def _divmod9(value: Value) -> tuple[Value, Value]:
+    """Quotient and remainder by nine, by a multiplication that is exact for every value of this width."""
+    limit = 1 << len(value)
+    shift = next(k for k in range(4, 32)
+                 if all((n * (-(-(1 << k) // GROUP_TAPS))) >> k == n // GROUP_TAPS for n in range(limit)))
+    quotient = (value * (-(-(1 << shift) // GROUP_TAPS)))[shift:]
+    return quotient, (value - quotient * GROUP_TAPS)[:4]

@@ -1,0 +1,151 @@
+"""Runs a memory image on the RTL under Verilator and returns what the hardware did."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2nn.hw.sim.dram import DEFAULT_PRESET
+from s2nn.hw.spec import build, packing
+from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.errors import SimulationError
+from s2nn.hw.spec.image import MemoryImage, SectionKind
+from s2nn.hw.spec.registers import ErrorCode
+from s2nn.hw.tb import harness, simulator
+
+#: Where inputs and outputs lie behind the image; a DRAM row apart from it and from each other.
+REGION_BYTES = 1 << 16
+#: Cycles after which a run counts as hung, per image.
+TIMEOUT_CYCLES = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtlRun:
+    """One image on the RTL.
+
+    Parameters
+    ----------
+    error, layer : error code and layer register at the end.
+    logits : (classes,) int64.
+    spikes : per map in the spike buffer (the outputs of the spiking layers), (T, C, H, W) bool.
+    counters : by name, as the registers held them.
+    axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
+    dram : statistics of the DRAM model over the run, raw counters before and after it.
+    """
+
+    error: ErrorCode
+    layer: int
+    logits: NDArray[np.int64]
+    spikes: list[NDArray[np.bool_]]
+    counters: dict[str, int]
+    axi: dict[str, Any]
+    dram: dict[str, Any]
+
+
+def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, inputs: Sequence[NDArray[np.uint8]], *,
+                 build_dir: Path, run_dir: Path | None = None, stall_probability: float = 0.0, seed: int = 0,
+                 dram: str = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (), clear_faults: bool = False,
+                 image_bytes: bytes | None = None, timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
+    """Run each input (C, H, W) uint8 in turn, without a reset between them.
+
+    Parameters
+    ----------
+    design : folder with accelerator.v and accelerator.json, as `s2nn.hw.rtl.verilog.write_verilog` leaves it.
+    build_dir : where Verilator builds; a build of the same design is reused. run_dir : logs and results of this run.
+    stall_probability, seed : random stalls on every AXI channel.
+    faults : {"start", "end", "response"} address ranges that answer with an error; gone after the first run if
+        `clear_faults`.
+    image_bytes : what to put into DRAM instead of the packed image, to see what the RTL does with a damaged one.
+
+    Raises SimulationError if a run hangs or breaks the AXI rules. A run that ends with an error code is returned.
+    """
+    run_dir = Path(run_dir or build_dir).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    content = image_bytes if image_bytes is not None else image.to_bytes()
+    input_address = ceil_div(len(content), REGION_BYTES) * REGION_BYTES
+    output_address = input_address + REGION_BYTES
+    packed = [np.frombuffer(packing.pack_input(config, data), dtype=np.uint8) for data in inputs]
+    output_bytes = config.logits_beats * config.axi_bytes
+    job = {
+        "clock_period_ps": config.clock_period_ps, "dram": dram, "memory_bytes": output_address + REGION_BYTES,
+        "image": str(run_dir / "image.bin"), "inputs": str(run_dir / "inputs.npy"),
+        "result": str(run_dir / "result.json"), "image_address": 0,
+        "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": input_address,
+        "output_address": output_address, "output_bytes": output_bytes,
+        "regions": _regions(image, input_address, len(packed[0]), output_address, output_bytes),
+        "stall_probability": stall_probability, "seed": seed, "faults": [dict(fault) for fault in faults],
+        "clear_faults": clear_faults, "timeout_cycles": timeout_cycles,
+    }
+    (run_dir / "image.bin").write_bytes(content)
+    np.save(run_dir / "inputs.npy", np.stack(packed))
+    (run_dir / "result.json").unlink(missing_ok=True)
+    (run_dir / "job.json").write_text(json.dumps(job, indent=1))
+
+    bench = harness.write_harness(design / "accelerator.json", Path(build_dir))
+    runner = simulator.build(verilog_sources=[design / "accelerator.v", bench], toplevel=harness.TOP,
+                             build_dir=Path(build_dir))
+    probe_log = run_dir / "probe.log"
+    simulator.run(runner, toplevel=harness.TOP, test_module="s2nn.hw.tb.bench_accelerator", test_dir=run_dir,
+                  environment={"S2NN_JOB": str(run_dir / "job.json")}, seed=seed,
+                  test_args=[f"+probe_log={probe_log}"])
+    results = json.loads((run_dir / "result.json").read_text())
+    spikes = _read_probe(config, design / "accelerator.json", probe_log, image, len(results))
+    return [_result(image, result, maps) for result, maps in zip(results, spikes, strict=True)]
+
+
+def _regions(image: MemoryImage, input_address: int, input_bytes: int, output_address: int,
+             output_bytes: int) -> list[tuple[str, int, int]]:
+    """Address ranges by section, so that the bus can be compared with the manifest section by section."""
+    regions = [(f"{section.kind.name.lower()}.{section.layer}", offset, offset + len(section.data))
+               for section, offset in zip(image.sections, image.offsets(), strict=True)]
+    return [*regions, ("input", input_address, input_address + input_bytes),
+            ("logits", output_address, output_address + output_bytes)]
+
+
+def _read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: MemoryImage,
+                num_runs: int) -> list[list[NDArray[np.bool_]]]:
+    """Spike maps from the words that the RTL wrote: per run, per spiking layer (T, blocks*lanes, H, W)."""
+    fields = json.loads(side_file.read_text())["probe"]
+    layers = [(index, d) for index, d in enumerate(build.descriptors(image)) if d["opcode"] == Opcode.CONV]
+    runs = [{index: np.zeros((d["tiles"], config.lanes, d["out_chunks"] * config.time_lanes, d["out_height"],
+                              d["out_width"]), dtype=bool) for index, d in layers} for _ in range(num_runs)]
+    shape = (config.lanes, config.time_lanes)
+    for line in log.read_text().splitlines():
+        run, layer, probe = (int(part, 16) for part in line.split())
+        if layer not in runs[run]:
+            continue
+        word, chunk, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
+                                   for name in ("word", "chunk", "x", "y", "tile"))
+        if word:
+            bits = np.unpackbits(np.frombuffer(word.to_bytes(config.word_bits // 8, "little"), dtype=np.uint8),
+                                 bitorder="little").reshape(shape)
+            t = chunk * config.time_lanes
+            runs[run][layer][tile, :, t:t + config.time_lanes, y, x] = bits
+    steps = {index: d["steps"] for index, d in layers}
+    return [[maps.transpose(2, 0, 1, 3, 4).reshape(maps.shape[2], -1, *maps.shape[3:])[:steps[index]]
+             for index, maps in run.items()] for run in runs]
+
+
+def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.bool_]]) -> RtlRun:
+    before, after = result["axi_before"], result["axi_after"]
+    try:
+        error = ErrorCode(result["error"])
+    except ValueError as unknown:
+        raise SimulationError("the error register must hold a known code", value=result["error"]) from unknown
+    return RtlRun(
+        error=error, layer=result["layer"], counters=result["counters"],
+        logits=packing.unpack_logits(bytes.fromhex(result["logits"]), num_classes=len(result["logits"]) // 8),
+        spikes=spikes, axi=_difference(after, before),
+        dram={"before": result["dram_before"], "after": result["dram_after"]})
+
+
+def _difference(after: Any, before: Any) -> Any:
+    """Counters of one run from the totals after and before it."""
+    if isinstance(after, dict):
+        return {key: _difference(value, before[key]) for key, value in after.items()}
+    return after - before
