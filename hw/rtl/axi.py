@@ -132,7 +132,8 @@ def flat_members(prefix: str, signature: wiring.Signature) -> dict[str, wiring.M
     return {f"{prefix}_{name}": member for name, member in signature.members.items()}
 
 
-def flat_view(owner: wiring.Component, prefix: str, signature: wiring.Signature) -> wiring.PureInterface:
+def flat_view(owner: wiring.Component, prefix: str,
+              signature: wiring.Signature) -> wiring.PureInterface | wiring.FlippedInterface:
     """The prefixed members of `owner` as one interface again, seen from inside, ready for `wiring.connect`."""
     view = signature.flip().create()
     for name in signature.members:

@@ -97,7 +97,7 @@ class ReadDma(wiring.Component):
             splitter.i.payload.address.eq(self.i_request.payload.address),
             splitter.i.payload.beats.eq(self.i_request.payload.beats),
             splitter.i.valid.eq(self.i_request.valid),
-            self.i_request.ready.eq(splitter.i.ready | self.i_discard),
+            self.i_request.ready.eq(splitter.i.ready),
         ]
         with m.If(taken):
             m.d.sync += request_stream.eq(self.i_request.payload.stream)

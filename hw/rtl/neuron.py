@@ -121,17 +121,16 @@ class NeuronArray(wiring.Component):
                         m.d.sync += held.eq(0)
                     m.next = "EMIT"
             with m.State("EMIT"):
-                with m.If(classify):
-                    m.next = "IDLE"
-                    with m.If(last_chunk):
-                        m.next = "LOGITS"
-                with m.Else():
-                    m.d.comb += self.o.valid.eq(1)
-                    with m.If(self.o.ready):
-                        with m.If(d.image_input & (step != d.steps)):
-                            m.next = "LEAK"
-                        with m.Else():
-                            begin()
+                m.d.comb += self.o.valid.eq(~classify)
+                with m.If(classify | self.o.ready):
+                    with m.If(d.image_input & (step != d.steps)):
+                        m.next = "LEAK"
+                    with m.Elif(classify):
+                        m.next = "IDLE"
+                        with m.If(last_chunk):
+                            m.next = "LOGITS"
+                    with m.Else():
+                        begin()
             with m.State("LOGITS"):
                 m.d.comb += self.o_logits.valid.eq(1)
                 with m.If(self.o_logits.ready):

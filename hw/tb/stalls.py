@@ -1,6 +1,6 @@
 """Stall generators: for each cycle in which a channel could move, whether it waits instead.
 
-A generator yields True to stall. Each channel of a bus has its own, so that a test runs {none, random} on any mix of them.
+A generator yields True to stall. Each channel of a bus has its own, so that a test may stall any mix of them.
 """
 
 import random

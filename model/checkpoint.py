@@ -1,0 +1,163 @@
+"""Packed inference checkpoints: a folded net in tens of kilobytes, as safetensors plus JSON (never pickle).
+
+    <stem>.safetensors   per layer <n>:
+        n.gain, n.bias      float32 [O]
+        n.indices           uint8, eta bits per kernel, output channel outermost     sub-bit layers
+        n.codebook          int16 [2^eta], nine-bit patterns, tap k is bit k         sub-bit layers
+        n.signs             uint8, one bit per weight, 1 = +1                        1-bit layers
+        n.codes             uint8, plane_bits bits per weight (see `quantise`)       first layer and classifier
+    <stem>.json          format, version, net config, recipe with digest, accuracy, SHA-256 of the tensors
+
+Loading gives the same FoldedNet bit for bit.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2nn.hw.spec.errors import CheckpointError, ConfigError
+from s2nn.model.codebook import TAPS, pattern_of, signs_of
+from s2nn.model.files import read_json, read_tensors, write_json, write_tensors
+from s2nn.model.fold import FoldedLayer, FoldedNet
+from s2nn.model.nets import NetConfig
+from s2nn.model.packing import pack_bits, unpack_bits
+from s2nn.model.quantise import from_code, to_code
+from s2nn.model.recipe import Recipe, recipe_from_dict
+
+CHECKPOINT_FORMAT = "s2nn-checkpoint"
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A loaded net with what is known about it: recipe, test accuracy (0..1) on `test_images` images of `split`."""
+
+    name: str
+    net: FoldedNet
+    recipe: Recipe
+    test_accuracy: float
+    test_images: int
+    split: str
+    sha256: str
+
+
+def _stem(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
+
+
+def _with_suffix(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
+
+
+def shipped_checkpoints() -> list[str]:
+    """Names of the checkpoints that come with the package."""
+    folder = resources.files("s2nn.model") / "checkpoints"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+
+
+def save_checkpoint(path: str | Path, net: FoldedNet, *, recipe: Recipe, test_accuracy: float, test_images: int,
+                    split: str) -> Path:
+    """Write <path>.safetensors and <path>.json; returns the path of the JSON file."""
+    stem, config = _stem(path), net.config
+    tensors: dict[str, torch.Tensor] = {}
+    for n, layer in enumerate(net.layers):
+        tensors[f"{n}.gain"], tensors[f"{n}.bias"] = layer.gain, layer.bias
+        if n in (0, len(net.layers) - 1):
+            tensors[f"{n}.codes"] = pack_bits(to_code(layer.weight, config.plane_bits), width=config.plane_bits)
+        elif config.eta is None:
+            tensors[f"{n}.signs"] = pack_bits(layer.weight > 0, width=1)
+        else:
+            assert layer.codewords is not None and layer.indices is not None
+            tensors[f"{n}.codebook"] = pattern_of(layer.codewords).to(torch.int16)
+            tensors[f"{n}.indices"] = pack_bits(layer.indices, width=config.eta)
+    digest = write_tensors(_with_suffix(stem, ".safetensors"), tensors)
+    meta = {"format": CHECKPOINT_FORMAT, "version": CHECKPOINT_VERSION, "net": config.as_dict(),
+            "neurons": [{"tau": layer.tau, "theta": layer.theta} for layer in net.layers[:-1]],
+            "test_accuracy": test_accuracy, "test_images": test_images, "split": split, "sha256": digest,
+            "recipe_digest": recipe.digest, "recipe": recipe.as_dict()}
+    write_json(_with_suffix(stem, ".json"), meta)
+    return _with_suffix(stem, ".json")
+
+
+def _resolve(name_or_path: str | Path) -> Path:
+    stem = _stem(name_or_path)
+    if _with_suffix(stem, ".json").is_file():
+        return stem
+    if str(name_or_path) in shipped_checkpoints():
+        return Path(str(resources.files("s2nn.model") / "checkpoints" / str(name_or_path)))
+    raise CheckpointError(f"checkpoint must be a file or one of: {', '.join(shipped_checkpoints()) or 'none shipped'}",
+                          value=str(name_or_path))
+
+
+def _load_layer(n: int, config: NetConfig, shape: tuple[int, ...], tensors: dict[str, torch.Tensor],
+                **neuron: Any) -> FoldedLayer:
+    count = torch.Size(shape).numel()
+    gain, bias = tensors[f"{n}.gain"], tensors[f"{n}.bias"]
+    for name, value in (("gain", gain), ("bias", bias)):
+        if value.shape != (shape[0],) or value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"must be finite float32 [{shape[0]}]", value=f"{value.dtype} {tuple(value.shape)}",
+                                  field=f"{n}.{name}")
+    codewords = indices = None
+    if f"{n}.codes" in tensors:
+        codes = unpack_bits(tensors[f"{n}.codes"], width=config.plane_bits, count=count)
+        weight = from_code(codes, config.plane_bits).float().reshape(shape)
+    elif f"{n}.signs" in tensors:
+        weight = (unpack_bits(tensors[f"{n}.signs"], width=1, count=count) * 2 - 1).float().reshape(shape)
+    else:
+        assert config.eta is not None
+        patterns = tensors[f"{n}.codebook"].long()
+        if patterns.shape != (2**config.eta,) or int(patterns.min()) < 0 or int(patterns.max()) >= 2**TAPS:
+            raise CheckpointError(f"must be {2**config.eta} nine-bit patterns", value=tuple(patterns.shape),
+                                  field=f"{n}.codebook")
+        codewords = signs_of(patterns)
+        indices = unpack_bits(tensors[f"{n}.indices"], width=config.eta, count=count // TAPS)
+        weight = codewords[indices].reshape(shape)
+    return FoldedLayer(weight=weight, gain=gain, bias=bias, codewords=codewords, indices=indices, **neuron)
+
+
+def _expected_names(config: NetConfig) -> set[str]:
+    last = len(config.stages())
+    names = {f"{n}.{field}" for n in range(last + 1) for field in ("gain", "bias")} | {"0.codes", f"{last}.codes"}
+    for n in range(1, last):
+        names |= {f"{n}.signs"} if config.eta is None else {f"{n}.codebook", f"{n}.indices"}
+    return names
+
+
+def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
+    """A shipped checkpoint by its name, or one of yours by its path (with or without suffix)."""
+    stem = _resolve(name_or_path)
+    path = _with_suffix(stem, ".json")
+    meta = read_json(path)
+    for field, expected in (("format", CHECKPOINT_FORMAT), ("version", CHECKPOINT_VERSION)):
+        if meta.get(field) != expected:
+            raise CheckpointError(f"must be {expected!r}", value=meta.get(field), field=field, source=path)
+    try:
+        config = recipe_from_dict({"net": meta["net"]}, source=path).net
+        recipe = recipe_from_dict(meta["recipe"], source=path)
+        neurons = [(float(entry["tau"]), float(entry["theta"])) for entry in meta["neurons"]]
+        known = {"test_accuracy": float(meta["test_accuracy"]), "test_images": int(meta["test_images"]),
+                 "split": str(meta["split"]), "sha256": str(meta["sha256"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"must hold net, neurons, recipe, accuracy and digest ({error!r})",
+                              source=path) from error
+    except ConfigError as error:
+        raise CheckpointError(error.rule, value=error.value, field=error.field, source=path) from error
+    tensor_path = _with_suffix(stem, ".safetensors")
+    tensors = read_tensors(tensor_path, sha256=known["sha256"])
+    stages = config.stages()
+    if set(tensors) != _expected_names(config) or len(neurons) != len(stages):
+        raise CheckpointError("must hold exactly the tensors of its net",
+                              value=sorted(set(tensors) ^ _expected_names(config)), source=tensor_path)
+    try:
+        layers = []
+        for n, (stage, (tau, theta)) in enumerate(zip(stages, neurons, strict=True)):
+            shape = stage.out_channels, stage.in_channels, 3, 3
+            layers.append(_load_layer(n, config, shape, tensors, tau=tau, theta=theta, pool=stage.pool))
+        layers.append(_load_layer(len(stages), config, (config.classes, config.classifier_inputs), tensors))
+    except CheckpointError as error:
+        raise CheckpointError(error.rule, value=error.value, field=error.field, source=tensor_path) from error
+    return Checkpoint(name=stem.name, net=FoldedNet(config, layers), recipe=recipe, **known)

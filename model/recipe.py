@@ -1,0 +1,191 @@
+"""Training recipes: one YAML file says everything about a run but the data folder and the device.
+
+Keys are strict: an unknown one is refused, with the nearest that exists. Missing keys take the defaults below. The
+net's own keys stand under `net:` and are those of `s2nn.model.nets.NetConfig`. The digest of a recipe (SHA-256 of its
+canonical JSON) goes into every checkpoint trained with it.
+"""
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from s2nn.hw.spec.errors import ConfigError
+from s2nn.model.nets import NetConfig, TrainingOptions
+
+RECIPE_SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random affine motion of every training image, drawn anew in each epoch.
+
+    shift_px : up to so many pixels in x and y. rotate_deg : up to so many degrees.
+    scale : by a factor in [1 - scale, 1 + scale].
+    """
+
+    shift_px: float = 2.0
+    rotate_deg: float = 10.0
+    scale: float = 0.1
+
+    @property
+    def is_off(self) -> bool:
+        return self.shift_px == self.rotate_deg == self.scale == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodebookRecipe:
+    """How sub-bit layers get their codewords; ignored by 1-bit nets.
+
+    start_epoch : the layers are 1-bit up to this epoch and then fit their codewords; 0 starts with random codewords.
+    learned, period, learning_rate, latent_scale : training of the codewords, see `s2nn.model.codebook`.
+    """
+
+    start_epoch: int = 0
+    learned: bool = True
+    period: int = 25
+    learning_rate: float = 0.01
+    latent_scale: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training run.
+
+    Parameters
+    ----------
+    dataset : a name of `s2nn.model.data.LOADERS`.
+    epochs, batch_size, learning_rate, weight_decay : Adam with a cosine from learning_rate to 0, one value per step;
+        weight decay only for the 8-bit layers, since that of a sign changes nothing but its latent.
+    label_smoothing : of the cross-entropy on the logits.
+    seed : weights, codebooks, order and augmentation.
+    short_epochs, short_time_steps : so many first epochs run with fewer time steps; they cost accordingly less.
+    bf16 : autocast the forward pass to bfloat16.
+    """
+
+    dataset: str = "mnist5k"
+    net: NetConfig = field(default_factory=NetConfig)
+    epochs: int = 40
+    batch_size: int = 100
+    learning_rate: float = 0.003
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    codebook: CodebookRecipe = field(default_factory=CodebookRecipe)
+    surrogate: str = "atan"
+    slope: float | None = None
+    seed: int = 0
+    short_epochs: int = 0
+    short_time_steps: int = 1
+    bf16: bool = False
+
+    def __post_init__(self):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"must be at least {least}", value=getattr(self, name), field=name)
+        if not self.learning_rate > 0:
+            raise ConfigError("must be positive", value=self.learning_rate, field="learning_rate")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError("must lie in [0, 1)", value=self.label_smoothing, field="label_smoothing")
+        if not 0 <= self.short_epochs < self.epochs:
+            raise ConfigError("must lie in 0..epochs-1", value=self.short_epochs, field="short_epochs")
+        if not 1 <= self.short_time_steps <= self.net.time_steps:
+            raise ConfigError("must lie in 1..time_steps", value=self.short_time_steps, field="short_time_steps")
+        if not 0 <= self.codebook.start_epoch < self.epochs:
+            raise ConfigError("must lie in 0..epochs-1", value=self.codebook.start_epoch, field="codebook.start_epoch")
+
+    def training_options(self, *, compiled: bool = False) -> TrainingOptions:
+        return TrainingOptions(surrogate=self.surrogate, slope=self.slope, learn_codewords=self.codebook.learned,
+                               codebook_period=self.codebook.period, codebook_latent_scale=self.codebook.latent_scale,
+                               codebook_started=self.codebook.start_epoch == 0, compiled=compiled)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "net": self.net.as_dict()}
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    def with_format(self, weights: str) -> "Recipe":
+        """The same recipe for another weight format: "binary", or "eta2" .. "eta6"."""
+        if weights == "binary":
+            return replace(self, net=replace(self.net, eta=None))
+        if weights[:3] != "eta" or not weights[3:].isdigit():
+            raise ConfigError('weight format must be "binary" or "eta2" .. "eta6"', value=weights)
+        return replace(self, net=replace(self.net, eta=int(weights[3:])))
+
+
+def _typed(value: Any, expected: Any, key: str, source: object) -> Any:
+    """The value if it has the declared type; an int is accepted as a float, a bool only as a bool."""
+    generic = getattr(expected, "__origin__", None)  # of tuple[int, int, int]
+    options = (generic,) if generic else getattr(expected, "__args__", (expected,))
+    if value is None and type(None) in options:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and float in options and int not in options:
+        return float(value)
+    accepted = tuple(option for option in options if option is not type(None))
+    if isinstance(value, list) and tuple in accepted:
+        return tuple(value)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+        names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
+        raise ConfigError(f"must be {names}", value=value, field=key, source=source)
+    return value
+
+
+def _build(cls: type, values: Any, *, prefix: str, source: object) -> Any:
+    """A (nested) dataclass from a mapping, with strict keys."""
+    if not isinstance(values, dict):
+        raise ConfigError("must be a mapping of keys to values", value=values, field=prefix or None, source=source)
+    hints = get_type_hints(cls)
+    known = [f.name for f in fields(cls)]
+    arguments = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise ConfigError(f'unknown key; the nearest valid one is "{prefix}{near}"', value=name, source=source)
+        nested = hints[key]
+        if hasattr(nested, "__dataclass_fields__"):
+            arguments[key] = _build(nested, value, prefix=f"{name}.", source=source)
+        else:
+            arguments[key] = _typed(value, nested, name, source)
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        if error.source is not None:
+            raise
+        where = f"{prefix}{error.field}" if error.field else prefix.rstrip(".") or None
+        raise ConfigError(error.rule, value=error.value, field=where, source=source) from error
+
+
+def recipe_from_dict(values: dict[str, Any], *, source: object = None) -> Recipe:
+    """A recipe from the mapping that `Recipe.as_dict` gives or a YAML file holds."""
+    return _build(Recipe, values, prefix="", source=source)
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("s2nn.model") / "recipes"
+    return sorted(entry.name.removesuffix(RECIPE_SUFFIX) for entry in folder.iterdir()
+                  if entry.name.endswith(RECIPE_SUFFIX))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A shipped recipe by its name, or one of yours by its path."""
+    path = Path(name_or_path)
+    if path.is_file():
+        text = path.read_text()
+    elif str(name_or_path) in shipped_recipes():
+        text = (resources.files("s2nn.model") / "recipes" / f"{name_or_path}{RECIPE_SUFFIX}").read_text()
+    else:
+        raise ConfigError(f"recipe must be a file or one of {', '.join(shipped_recipes())}", value=str(name_or_path))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"must be YAML ({error})", source=name_or_path) from error
+    return recipe_from_dict(values if values is not None else {}, source=name_or_path)

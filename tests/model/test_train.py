@@ -1,0 +1,121 @@
+"""Training: it learns, it resumes bit for bit, it stops when the loss is no number."""
+
+import json
+
+import pytest
+import torch
+
+from s2nn.hw.spec.errors import CheckpointError, DataError
+from s2nn.model.augment import augment
+from s2nn.model.checkpoint import load_checkpoint
+from s2nn.model.data import load_dataset
+from s2nn.model.recipe import Augmentation, load_recipe
+from s2nn.model.train import DivergedError, Trainer, cosine, train
+
+
+def same_nets(a, b):
+    return all(torch.equal(x.weight, y.weight) and torch.equal(x.gain, y.gain) and torch.equal(x.bias, y.bias)
+               for x, y in zip(a.layers, b.layers, strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(tmp_path, tiny_recipe, tiny_data, stop):
+    whole = train(tiny_recipe, data=tiny_data, out=tmp_path / "whole")
+    part = train(tiny_recipe, data=tiny_data, out=tmp_path / "part", stop_after_epoch=stop)
+    assert not part.finished and part.checkpoint is None and len(part.history) == stop
+    torch.manual_seed(99)  # a new process would not share the global generator either
+    resumed = train(tiny_recipe, data=tiny_data, out=tmp_path / "part", resume=True)
+    assert resumed.finished and resumed.history == whole.history
+    for name in ("model.safetensors", "model.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "part" / name).read_bytes()
+    assert [path.name for path in (tmp_path / "part" / "state").glob("*.safetensors")] == ["state-4.safetensors"]
+
+
+def test_only_the_seed_and_the_format_change_a_run(tiny_recipe, tiny_data):
+    first = train(tiny_recipe, data=tiny_data)
+    assert same_nets(first.net, train(tiny_recipe, data=tiny_data).net)
+    assert not same_nets(first.net, train(tiny_recipe, data=tiny_data, seed=4).net)
+    assert train(tiny_recipe, data=tiny_data, weights="binary").net.config.eta is None
+
+
+def test_twins_are_the_same_run_until_the_codebooks_start(tiny_recipe, tiny_data, change):
+    runs = [Trainer(change(tiny_recipe.with_format(f), epochs=3), tiny_data) for f in ("binary", "eta3")]
+    for epoch in (0, 1):
+        entries = [run.run_epoch(epoch, None) for run in runs]
+        assert entries[0] == entries[1]
+    assert torch.equal(runs[0].net.blocks[1].conv.weight, runs[1].net.blocks[1].conv.weight)
+    runs[1].run_epoch(2, None)
+    assert all(book.is_running for book in runs[1].net.codebooks())
+
+
+def test_progress_counts_every_step(tiny_recipe, tiny_data):
+    seen = []
+    train(tiny_recipe, data=tiny_data, progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 13)) and seen[-1].epoch == seen[-1].epochs == 4
+    assert all(p.loss is not None and p.steps == 12 for p in seen)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(tiny_recipe, tiny_data, tmp_path):
+    trainer = Trainer(tiny_recipe, tiny_data)
+    trainer.run_epoch(0, None)
+    with torch.no_grad():
+        trainer.net.classifier.bias[0] = float("nan")
+    with pytest.raises(DivergedError, match=r"training: loss: loss must be finite at step 4 \(epoch 2\), not nan"):
+        trainer.run_epoch(1, None)
+
+
+def test_resuming_refuses_another_recipe_and_damaged_state(tmp_path, tiny_recipe, tiny_data):
+    train(tiny_recipe, data=tiny_data, out=tmp_path, stop_after_epoch=1)
+    with pytest.raises(CheckpointError, match=r"state.json: recipe_digest: must be .* to be resumed by this run"):
+        train(tiny_recipe, data=tiny_data, out=tmp_path, resume=True, seed=9)
+    state = tmp_path / "state" / "state-1.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="must have SHA-256"):
+        train(tiny_recipe, data=tiny_data, out=tmp_path, resume=True)
+    (tmp_path / "state" / "state.json").write_text("[]")
+    with pytest.raises(CheckpointError, match="must hold a JSON object, not 'list'"):
+        train(tiny_recipe, data=tiny_data, out=tmp_path, resume=True)
+
+
+def test_resume_without_a_state_starts_anew(tmp_path, tiny_recipe, tiny_data):
+    assert train(tiny_recipe, data=tiny_data, out=tmp_path / "new", resume=True).finished
+
+
+def test_data_of_another_shape_is_refused(tiny_recipe, tiny_data, change):
+    with pytest.raises(DataError, match=r"images must have the net's input_shape \(1, 8, 8\)"):
+        Trainer(tiny_recipe, change(tiny_data, train_images=tiny_data.train_images[..., :7]))
+    with pytest.raises(DataError, match="must have the net's 3 classes, not 4"):
+        Trainer(tiny_recipe, change(tiny_data, classes=4))
+    with pytest.raises(DataError, match="at least one batch of 15 training images, not 10"):
+        Trainer(tiny_recipe, change(tiny_data, train_images=tiny_data.train_images[:10]))
+
+
+@pytest.mark.parametrize("weights", ["binary", "eta4"])
+def test_digits_are_learned_in_a_few_epochs(tmp_path, weights, change):
+    recipe = load_recipe("digits")
+    recipe = change(recipe, epochs=3, codebook=change(recipe.codebook, start_epoch=1), learning_rate=0.01, short_epochs=0,
+                    net=change(recipe.net, layers="12C3-24C3-MP2-FC"))
+    data = load_dataset("digits")
+    result = train(recipe, data=data, weights=weights, out=tmp_path)
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+    assert result.test_accuracy > 0.8
+    loaded = load_checkpoint(result.checkpoint)
+    assert loaded.test_accuracy == result.test_accuracy and loaded.recipe.with_format(weights) == loaded.recipe
+    assert json.loads(result.checkpoint.read_text())["recipe_digest"] == loaded.recipe.digest
+
+
+@pytest.mark.parametrize(("step", "factor"), [(0, 1.0), (50, 0.5), (100, 0.0)])
+def test_cosine(step, factor):
+    assert cosine(step, 100) == pytest.approx(factor)
+
+
+def test_augmentation_moves_by_at_most_the_shift_and_is_seeded():
+    images = torch.zeros(8, 1, 11, 11)
+    images[:, 0, 5, 5] = 255.0
+    shift = Augmentation(shift_px=2, rotate_deg=0, scale=0)
+    moved = [augment(images, shift, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(moved[0], moved[1]) and not torch.equal(moved[0], moved[2])
+    assert moved[0].sum(dim=(1, 2, 3)).tolist() == pytest.approx([255.0] * 8, rel=1e-4)  # nothing left the image
+    assert moved[0][:, :, 2:9, 2:9].sum() == pytest.approx(moved[0].sum().item(), rel=1e-5)
+    off = Augmentation(shift_px=0, rotate_deg=0, scale=0)
+    assert augment(images, off, generator=torch.Generator()) is images

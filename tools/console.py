@@ -1,0 +1,68 @@
+"""How commands speak: results on standard output (a table or JSON), progress and errors on standard error."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console, RenderableType
+
+from s2nn.hw.spec.errors import S2NNError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXIT_REFUSED = 1
+
+
+class Output:
+    """What one command prints. With `as_json`, standard output holds one JSON document and nothing else."""
+
+    def __init__(self, *, as_json: bool):
+        self.as_json = as_json
+        self._out, self._err = Console(), Console(stderr=True)
+
+    def tell(self, line: str) -> None:
+        """A line of progress."""
+        self._err.print(line, style="dim", highlight=False, markup=False)
+
+    def show(self, *parts: RenderableType) -> None:
+        """Tables and text for people; silent with `as_json`."""
+        if not self.as_json:
+            for part in parts:
+                self._out.print(part)
+
+    def result(self, document: Any) -> None:
+        """The JSON document; silent without `as_json`."""
+        if self.as_json:
+            self._out.print_json(json.dumps(document))
+
+    @property
+    def progress_console(self) -> Console:
+        """Where a progress bar is drawn."""
+        return self._err
+
+
+def refuses_bad_input(command: Callable[P, R]) -> Callable[P, R]:
+    """A command whose typed errors (and failing files) end it with their text and exit status 1, not with a traceback.
+
+    With `--json` (the parameter `as_json`) standard output holds {"error": {type, text, source, field, rule, value}}.
+    """
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (S2NNError, OSError) as error:
+            output = Output(as_json=bool(kwargs.get("as_json")))
+            output.result({"error": _error_fields(error)})
+            Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+            raise typer.Exit(EXIT_REFUSED) from None
+    return guarded
+
+
+def _error_fields(error: S2NNError | OSError) -> dict[str, Any]:
+    fields: dict[str, Any] = {"type": type(error).__name__, "text": str(error)}
+    if isinstance(error, S2NNError):
+        fields |= {name: None if value is None else str(value) for name, value in vars(error).items()}
+    return fields

@@ -1,0 +1,122 @@
+"""Checkpoints to programs, with what a report must know about them, and the images that a run shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.errors import CheckpointError, DataError
+from s2nn.hw.spec.program import Program
+from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
+from s2nn.model.data import load_dataset
+from s2nn.model.lower import lower_with_report
+from s2nn.tools.export import export_program
+from s2nn.tools.manifest import Manifest
+
+#: Weight formats of the two nets that ship with the package: the baseline first.
+SHIPPED_FORMATS = ("binary", "eta4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoweredNet:
+    """A checkpoint as a program for one accelerator.
+
+    Parameters
+    ----------
+    label : weight format of the hidden layers, "binary" or "eta2" .. "eta6"; names the net in tables and folders.
+    checkpoint, checkpoint_sha256 : name, and digest of the tensors.
+    test_accuracy, test_images, split : accuracy (0..1) of the folded net on the whole held-out split, as the checkpoint
+        states it.
+    dataset : name for `s2nn.model.data.load_dataset`.
+    config : what the program was lowered for; of format "binary" for a 1-bit net.
+    capped_channels : channels whose threshold had to be reduced to fit, over all layers.
+    """
+
+    label: str
+    checkpoint: str
+    checkpoint_sha256: str
+    test_accuracy: float
+    test_images: int
+    split: str
+    dataset: str
+    config: AcceleratorConfig
+    program: Program
+    capped_channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Images (n, C, H, W) uint8 with labels (n,) int64, and their indices in the held-out split of a data set."""
+
+    dataset: str
+    split: str
+    indices: tuple[int, ...]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def shipped_pair() -> list[str]:
+    """Names of the shipped checkpoints of the default data set: the 1-bit baseline, then the sub-bit net.
+
+    Raises `CheckpointError` if the package holds none.
+    """
+    names = shipped_checkpoints()
+    pair = [next((name for name in names if name.endswith(suffix)), None) for suffix in SHIPPED_FORMATS]
+    missing = [suffix for suffix, name in zip(SHIPPED_FORMATS, pair, strict=True) if name is None]
+    if missing:
+        raise CheckpointError(f"the package must hold checkpoints that end in {' and '.join(SHIPPED_FORMATS)}",
+                              value=names, source="s2nn.model")
+    return [name for name in pair if name is not None]
+
+
+def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig) -> LoweredNet:
+    """Load and lower a shipped checkpoint (by name) or one of yours (by path).
+
+    A 1-bit net is lowered for the binary twin of the configuration. Raises `CheckpointError` or `LoweringError`.
+    """
+    checkpoint = load_checkpoint(name_or_path)
+    label = checkpoint.net.config.weight_format
+    target = config.as_binary() if label == "binary" else config
+    lowered = lower_with_report(checkpoint.net, target, name=checkpoint.name)
+    return LoweredNet(
+        label=label, checkpoint=checkpoint.name, checkpoint_sha256=checkpoint.sha256,
+        test_accuracy=checkpoint.test_accuracy, test_images=checkpoint.test_images, split=checkpoint.split,
+        dataset=checkpoint.recipe.dataset, config=target, program=lowered.program,
+        capped_channels=sum(layer.capped_channels for layer in lowered.report))
+
+
+def export_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, out: Path) -> tuple[Path, Manifest]:
+    """Lower a checkpoint and pack it into a folder of its name below `out`; returns the folder and its manifest."""
+    net = lower_checkpoint(name_or_path, config)
+    _, manifest = export_program(out / net.checkpoint, net.program, net.config, provenance=provenance(net))
+    return out / net.checkpoint, manifest
+
+
+def provenance(net: LoweredNet) -> dict[str, str]:
+    """What a manifest says about where its program came from."""
+    return {"checkpoint": net.checkpoint, "checkpoint_sha256": net.checkpoint_sha256, "dataset": net.dataset}
+
+
+def load_workload(dataset: str, count: int | None, *, data_root: Path | None = None) -> Workload:
+    """`count` images spread evenly over the held-out split, so that every class has its turn; None takes all.
+
+    Raises `DataError` for a data set that is missing or too small.
+    """
+    data = load_dataset(dataset, root=data_root)
+    available = len(data.test_labels)
+    if count is not None and not 1 <= count <= available:
+        raise DataError(f"images must be 1..{available}, what the held-out split has", value=count, source=dataset)
+    indices = np.arange(count if count is not None else available) * available // (count or available)
+    return Workload(dataset=dataset, split=data.split, indices=tuple(int(i) for i in indices),
+                    images=data.test_images.numpy()[indices], labels=data.test_labels.numpy()[indices])
+
+
+def common_dataset(nets: Sequence[LoweredNet]) -> str:
+    """The data set that all nets were trained on; raises `DataError` if they differ."""
+    names = sorted({net.dataset for net in nets})
+    if len(names) != 1:
+        raise DataError("nets that are compared must share their data set", value=names)
+    return names[0]

@@ -1,0 +1,117 @@
+"""Checks of a simulated run: equal to the golden model bit for bit, and to its own books byte for byte."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from s2nn.hw.sim.activity import READ_STREAMS
+from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.errors import SimulationError
+from s2nn.hw.spec.registers import Cause
+from s2nn.tools.manifest import Manifest
+from s2nn.tools.simulation import Golden, SimulatedImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One law over the images of a run: how many it was held against, and what broke it, a line each."""
+
+    name: str
+    images: int
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything agreed."""
+        return not self.failures
+
+
+Law = Callable[[Golden, SimulatedImage, int], list[str]]
+
+
+def verify_runs(config: AcceleratorConfig, manifest: Manifest, golden: Golden,
+                runs: Sequence[SimulatedImage]) -> list[Check]:
+    """All checks over the images of a run, in the order in which a mistake is best looked for.
+
+    Raises `SimulationError` unless there is one run per image.
+    """
+    if len(runs) != len(golden.activities):
+        raise SimulationError(f"a simulation of {len(golden.activities)} images must give a result for each",
+                              value=len(runs), source=manifest.net)
+    laws = {
+        "spikes of every layer = golden model": _each(golden, runs, _spikes),
+        "logits = golden model": _each(golden, runs, _logits),
+        "predictions = golden model": _each(golden, runs, _predictions),
+        "work and traffic counters = expected from spikes": _each(golden, runs, _counters),
+        "cycles by cause add up to the total": _each(golden, runs, _causes),
+        "bytes and bursts on AXI = counters": _each(golden, runs, _bus),
+        "bytes read = section sizes in the manifest": [
+            line for number, run in enumerate(runs) for line in _sections(config, manifest, run.counters, number)],
+    }
+    return [Check(name=name, images=len(runs), failures=tuple(failures)) for name, failures in laws.items()]
+
+
+def _each(golden: Golden, runs: Sequence[SimulatedImage], law: Law) -> list[str]:
+    return [f"image {number}: {line}" for number, run in enumerate(runs) for line in law(golden, run, number)]
+
+
+def _spikes(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    layers = golden.result.layers
+    if len(run.spikes) != len(layers):
+        return [f"{len(run.spikes)} spiking layers, must be {len(layers)}"]
+    lines = [f"{run.stray_spikes} spikes beyond the layers' channels, must be none"] if run.stray_spikes else []
+    for layer, spikes in zip(layers, run.spikes, strict=True):
+        expected = layer.spikes[number]
+        if spikes.shape != expected.shape:
+            lines.append(f"{layer.name} has shape {spikes.shape}, must be {expected.shape}")
+        elif wrong := int((np.asarray(spikes, dtype=np.bool_) != expected).sum()):
+            t, c, y, x = (int(i[0]) for i in np.nonzero(np.asarray(spikes, dtype=np.bool_) != expected))
+            lines.append(f"{layer.name} differs in {wrong} of {expected.size} spikes, first at step {t}, channel {c}, "
+                         f"row {y}, column {x}")
+    return lines
+
+
+def _logits(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    got, expected = np.asarray(run.logits).tolist(), golden.result.logits[number].tolist()
+    return [] if got == expected else [f"logits {got}, must be {expected}"]
+
+
+def _predictions(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    got, expected = int(np.argmax(run.logits)), int(golden.result.predictions[number])
+    return [] if got == expected else [f"class {got}, must be {expected}"]
+
+
+def _counters(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    expected = golden.activities[number].total
+    return [f"{name} = {run.counters[name]}, must be {value}" for name, value in expected.items()
+            if run.counters[name] != value]
+
+
+def _causes(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    total = run.counters["cycles.total"]
+    attributed = sum(run.counters[f"cycles.{cause.name.lower()}"] for cause in Cause)
+    return [] if total == attributed else [f"causes add up to {attributed}, must be {total} cycles"]
+
+
+def _bus(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
+    names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write"}
+    lines = []
+    for unit, moved in (("bytes", run.bus_bytes), ("bursts", run.bus_bursts)):
+        expected = {stream: run.counters[f"{name}_{unit}"] for stream, name in names.items()} | {"other": 0}
+        lines += [f"{stream} moved {moved[stream]} {unit}, the counter says {value}"
+                  for stream, value in expected.items() if moved[stream] != value]
+    return lines
+
+
+def _sections(config: AcceleratorConfig, manifest: Manifest, counters: Mapping[str, int], number: int) -> list[str]:
+    channels, height, width = manifest.layers[0].in_shape
+    expected = {
+        "descriptor": manifest.sizes["descriptors"],
+        "codebook": manifest.sizes["codebook"],
+        "params": manifest.sizes["params"],
+        "index": manifest.sizes["index"],
+        "input": ceil_div(channels * height * width, config.axi_bytes) * config.axi_bytes,
+    }
+    return [f"image {number}: {stream} read {counters[f'dram.{stream}_read_bytes']} bytes, must be {size}"
+            for stream, size in expected.items() if counters[f"dram.{stream}_read_bytes"] != size]
