@@ -4,8 +4,9 @@
         --runs build/accuracy --out docs/results/accuracy_mnist5k.json
 
 Each run leaves a folder `<runs>/<format>-seed<seed>`; a run that is there already is not repeated, one that was
-interrupted goes on. Reported are the folded net in floating point and its integer program (one accelerator configuration
-per format: codebook or raw groups), both on the held-out test part; mean and sample standard deviation over the seeds.
+interrupted goes on. Reported are the folded net in floating point and its integer program (one accelerator
+configuration per format: codebook or raw groups), both on the held-out test part; mean and sample standard deviation
+over the seeds.
 """
 
 import argparse
@@ -69,7 +70,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def measure(*, recipe: str, formats: Sequence[str], seeds: Sequence[int], runs: str | Path, out: str | Path,
             config: str = "ulx3s", data_root: str | None = None, workers: int = 1, compiled: bool = False) -> None:
-    """Measure all formats and seeds and write `out`; it is rewritten after every run, so that it may be read meanwhile."""
+    """Measure all formats and seeds; `out` is rewritten after every run."""
     jobs = [(recipe, weights, seed, str(runs), config, data_root, compiled) for seed in seeds for weights in formats]
     command = f"python -m s2nn.model.accuracy --recipe {recipe} --formats {' '.join(formats)} --seeds " \
               f"{' '.join(map(str, seeds))} --config {config}{' --compiled' if compiled else ''}"
@@ -79,8 +80,9 @@ def measure(*, recipe: str, formats: Sequence[str], seeds: Sequence[int], runs: 
             results.append(result)
             results.sort(key=lambda r: (formats.index(r["weights"]), r["seed"]))
             write_json(Path(out), {
-                "command": command, "recipe": load_recipe(recipe).as_dict(), "accelerator_config": preset(config).to_json(),
-                "torch": torch.__version__, "machine": platform.machine(), "summary": summarise(results), "runs": results,
+                "command": command, "recipe": load_recipe(recipe).as_dict(),
+                "accelerator_config": preset(config).to_json(), "torch": torch.__version__,
+                "machine": platform.machine(), "summary": summarise(results), "runs": results,
             })
 
 

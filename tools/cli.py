@@ -108,7 +108,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
     for name in checkpoints or shipped_pair():
         folder, manifest = export_checkpoint(name, preset(config), out)
         manifests[str(folder)] = manifest
-    output.show(manifest_table(manifests))
+    output.show(*(manifest_table(folder, manifest) for folder, manifest in manifests.items()))
     output.result({folder: manifest.to_json() for folder, manifest in manifests.items()})
 
 

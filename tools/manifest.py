@@ -185,17 +185,19 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
 
 def difference(stated: Manifest, actual: Manifest) -> str | None:
     """Dotted name of the first field in which two manifests differ, provenance aside; None if they agree."""
-    def walk(one: Any, two: Any, name: str) -> str | None:
-        if isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
-            return next((found for key in one if (found := walk(one[key], two[key], f"{name}.{key}"))), None)
-        if isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
-            pairs = enumerate(zip(one, two, strict=True))
-            return next((found for i, pair in pairs if (found := walk(*pair, f"{name}[{i}]"))), None)
-        return None if type(one) is type(two) and one == two else name
-
-    documents = [{**manifest.to_json(), "provenance": None, "sha256": None} for manifest in (stated, actual)]
-    found = walk(*documents, "")
+    one, two = ({**manifest.to_json(), "provenance": None, "sha256": None} for manifest in (stated, actual))
+    found = _first_difference(one, two, "")
     return None if found is None else found.removeprefix(".")
+
+
+def _first_difference(one: Any, two: Any, name: str) -> str | None:
+    if isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
+        parts = [(one[key], two[key], f"{name}.{key}") for key in one]
+    elif isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        parts = [(first, second, f"{name}[{i}]") for i, (first, second) in enumerate(zip(one, two, strict=True))]
+    else:
+        return None if type(one) is type(two) and one == two else name
+    return next((found for part in parts if (found := _first_difference(*part))), None)
 
 
 def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:

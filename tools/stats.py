@@ -130,7 +130,7 @@ def write_stats(folder: Path, stats: Mapping[str, Any]) -> Path:
 
 def read_stats(path: Path) -> dict[str, Any]:
     """A stats.json, or the one in a folder. Raises `SimulationError` if it is missing, damaged or of another format."""
-    path = path / STATS_FILE if path.is_dir() else path
+    path = path if path.is_file() else path / STATS_FILE
     try:
         stats = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -79,7 +79,8 @@ class SynthResult:
 
 def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mhz: float, seed: int = 1,
                place_and_route: bool = True, label: str | None = None, clock: str = "clk", reset: str | None = "rst",
-               drop_outputs: Sequence[str] = (), timeout_s: float = 3600.0, on_progress: Callable[[str], None] | None = None) -> SynthResult:
+               drop_outputs: Sequence[str] = (), timeout_s: float = 3600.0,
+               on_progress: Callable[[str], None] | None = None) -> SynthResult:
     """Synthesise `top` of a Verilog file, then place and route it in a shell.
 
     Parameters

@@ -118,20 +118,20 @@ def comparison_table(stats: Mapping[str, Any]) -> Table:
     return table
 
 
-def manifest_table(manifests: Mapping[str, Manifest]) -> Table:
-    """Layers and sizes of exported nets, by folder."""
-    table = Table(title="Exported nets", title_justify="left")
+def manifest_table(folder: str, manifest: Manifest) -> Table:
+    """Layers and sizes of an exported net."""
+    table = Table(title=folder, title_justify="left")
     for heading in ("layer", "weights", "planes", "bits/weight", "index B", "padding B", "codebook B", "params B"):
         table.add_column(heading, justify="left" if heading == "layer" else "right")
-    for folder, manifest in manifests.items():
-        table.add_row(f"[bold]{folder}[/bold]")
-        for layer in manifest.layers:
-            table.add_row(f"  {layer.name} {layer.out_shape}", f"{layer.weights:,}", str(layer.planes),
-                          f"{layer.bits_per_weight:.3f}", f"{layer.index_bytes:,}", f"{layer.index_padding_bytes:,}",
-                          f"{layer.codebook_bytes:,}", f"{layer.params_bytes:,}")
-        table.add_row(f"  image {manifest.image_bytes:,} B", f"{sum(layer.weights for layer in manifest.layers):,}", "",
-                      f"{manifest.bits_per_weight['net_stored']:.3f}", f"{manifest.sizes['index']:,}", "",
-                      f"{manifest.sizes['codebook']:,}", f"{manifest.sizes['params']:,}", end_section=True)
+    for layer in manifest.layers:
+        table.add_row(layer.name, f"{layer.weights:,}", str(layer.planes), f"{layer.bits_per_weight:.3f}",
+                      f"{layer.index_bytes:,}", f"{layer.index_padding_bytes:,}", f"{layer.codebook_bytes:,}",
+                      f"{layer.params_bytes:,}")
+    table.add_section()
+    padding_bytes = sum(layer.index_padding_bytes for layer in manifest.layers)
+    table.add_row(f"image, {manifest.image_bytes:,} B", f"{sum(layer.weights for layer in manifest.layers):,}", "",
+                  f"{manifest.bits_per_weight['net_stored']:.3f}", f"{manifest.sizes['index']:,}", f"{padding_bytes:,}",
+                  f"{manifest.sizes['codebook']:,}", f"{manifest.sizes['params']:,}")
     return table
 
 

@@ -28,12 +28,12 @@ def train_formats(recipe: str | Path, formats: Sequence[str], *, out: Path, cons
                       TimeRemainingColumn(), console=console) as bar:
             task = bar.add_task("starting", total=None)
 
-            def show(state: TrainingProgress, bar: Progress = bar, task: Any = task) -> None:
-                text = f"epoch {state.epoch}/{state.epochs}"
-                if state.loss is not None and state.accuracy is not None:
-                    text += f", loss {state.loss:.3f}, training accuracy {100 * state.accuracy:.1f} %"
+            def show(progress: TrainingProgress, bar: Progress = bar, task: Any = task) -> None:
+                text = f"epoch {progress.epoch}/{progress.epochs}"
+                if progress.loss is not None and progress.accuracy is not None:
+                    text += f", loss {progress.loss:.3f}, training accuracy {100 * progress.accuracy:.1f} %"
                     bar.update(task, description=text)
-                bar.update(task, total=state.steps, completed=state.step)
+                bar.update(task, total=progress.steps, completed=progress.step)
 
             result = train(named, out=folder, seed=seed, device=device, data_root=data_root, resume=resume,
                            progress=show)

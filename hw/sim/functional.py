@@ -14,6 +14,9 @@ from s2nn.hw.spec.errors import DataError
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.semantics import IntArray, lif_step
 
+#: Pixels or spikes.
+Map = NDArray[np.uint8 | np.bool_]
+
 #: Images that are run at once; bounds the memory that the unfolded windows take.
 _BATCH_IMAGES = 32
 # Whole numbers up to here have an exact float, and so does every sum that stays below.
@@ -84,7 +87,7 @@ def predict(program: Program, images: NDArray[np.uint8]) -> IntArray:
                            for i in range(0, len(images), _BATCH_IMAGES)])
 
 
-def accumulate(layer: Layer, inputs: NDArray[np.uint8] | NDArray[np.bool_]) -> IntArray:
+def accumulate(layer: Layer, inputs: Map) -> IntArray:
     """Exact accumulators a = sum of weight*activation: inputs (N, c_in, H, W) -> (N, c_out, H', W') before pooling.
 
     The kernel's first tap lies at (y*stride - pad, x*stride - pad); taps outside the map read zero. Positions that a
@@ -105,7 +108,7 @@ def accumulate(layer: Layer, inputs: NDArray[np.uint8] | NDArray[np.bool_]) -> I
     return sums.reshape(len(inputs), height, width, c_out).transpose(0, 3, 1, 2).astype(np.int64)
 
 
-def pad_map(layer: Layer, inputs: NDArray[np.uint8] | NDArray[np.bool_]) -> NDArray[np.uint8] | NDArray[np.bool_]:
+def pad_map(layer: Layer, inputs: Map) -> Map:
     """Inputs (N, c_in, H, W) with `pad` zeros before and cut, or filled with zeros, where the last window ends."""
     (_, height, width), (_, _, groups_y, groups_x, _) = layer.conv_shape, layer.weights.symbols.shape
     reach_y, reach_x = (height - 1) * layer.stride + 3 * groups_y, (width - 1) * layer.stride + 3 * groups_x
@@ -114,8 +117,7 @@ def pad_map(layer: Layer, inputs: NDArray[np.uint8] | NDArray[np.bool_]) -> NDAr
     return np.pad(inputs, ((0, 0), (0, 0), *after))[:, :, :reach_y, :reach_x]
 
 
-def currents(layer: Layer, inputs: NDArray[np.uint8] | NDArray[np.bool_], *, steps: int,
-             fraction_bits: int) -> IntArray:
+def currents(layer: Layer, inputs: Map, *, steps: int, fraction_bits: int) -> IntArray:
     """Input currents c of a layer, (B, T, c_out, H', W') before pooling.
 
     inputs : spikes (B, T, c_in, H, W), or for the image layer pixels (B, c_in, H, W), whose current is the same at
@@ -144,7 +146,7 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
 
 
 def _run_batch(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
-    inputs: NDArray[np.uint8] | NDArray[np.bool_] = images
+    inputs: Map = images
     layers = []
     for layer in program.layers[:-1]:
         current = currents(layer, inputs, steps=program.steps, fraction_bits=program.fraction_bits)
@@ -158,7 +160,7 @@ def _run_batch(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
 def _pool(spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """2x2 max of (..., 2H, 2W)."""
     *outer, height, width = spikes.shape
-    return spikes.reshape(*outer, height // 2, 2, width // 2, 2).any(axis=(-3, -1))
+    return np.logical_or.reduce(spikes.reshape(*outer, height // 2, 2, width // 2, 2), axis=(-3, -1))
 
 
 def _check_images(program: Program, images: NDArray[np.uint8]) -> None:

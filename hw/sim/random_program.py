@@ -17,7 +17,7 @@ from s2nn.hw.spec.program import BIAS_LIMIT, THRESHOLD_LIMIT, Layer, Program, Sh
 from s2nn.hw.spec.semantics import IntArray
 
 _CALIBRATION_IMAGES = 4
-_CALIBRATION_ROUNDS = 10
+_CALIBRATION_ROUNDS = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
     Raises `LoweringError` for layers that make no valid program.
     """
     rng = np.random.default_rng([seed, 0])
-    inputs: NDArray[np.uint8] | NDArray[np.bool_] = random_images(seed, in_shape, _CALIBRATION_IMAGES)
+    inputs: functional.Map = random_images(seed, in_shape, _CALIBRATION_IMAGES)
     built: list[Layer] = []
     shape = in_shape
     for index, spec in enumerate(layers):
@@ -106,20 +106,25 @@ def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: Rando
 
 
 def _calibrate(rng: np.random.Generator, config: AcceleratorConfig, spec: RandomConv, draft: Layer,
-               inputs: NDArray[np.uint8] | NDArray[np.bool_], steps: int) -> tuple[Layer, NDArray[np.bool_]]:
+               inputs: functional.Map, steps: int) -> tuple[Layer, NDArray[np.bool_]]:
     """The layer with thresholds and biases that make it fire at the asked rate, and its spikes on the inputs."""
     current = functional.currents(draft, inputs, steps=steps, fraction_bits=config.fraction_bits)  # (B, T, C, H, W)
     mean, spread = current.mean(axis=(0, 1, 3, 4)), np.maximum(current.std(axis=(0, 1, 3, 4)), 1.0)
     bias = -mean + spread * rng.uniform(-0.3, 0.3, spec.channels)
     theta = spread * 1.5
-    # A slow leak adds currents up, so the rate does not follow from their distribution: step the threshold towards it.
-    for _ in range(_CALIBRATION_ROUNDS):
+
+    def attempt() -> tuple[Layer, NDArray[np.bool_]]:
         layer = _with_params(draft, theta, bias)
         shifted = current + (layer.bias << layer.param_shift)[:, None, None]
-        result = functional.fire(layer, shifted, leak_bits=config.leak_bits)
-        rate = result.spikes.mean(axis=(0, 1, 3, 4))  # (C,)
+        return layer, functional.fire(layer, shifted, leak_bits=config.leak_bits).spikes
+
+    layer, spikes = attempt()
+    # A slow leak adds currents up, so the rate does not follow from their distribution: step the threshold towards it.
+    for _ in range(_CALIBRATION_ROUNDS):
+        rate = spikes.mean(axis=(0, 1, 3, 4))  # (C,)
         theta = theta * np.where(rate > 1.2 * spec.firing, 1.3, np.where(rate < 0.8 * spec.firing, 0.8, 1.0))
-    return layer, result.spikes
+        layer, spikes = attempt()
+    return layer, spikes
 
 
 def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.float64]) -> Layer:

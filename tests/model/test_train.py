@@ -93,7 +93,7 @@ def test_data_of_another_shape_is_refused(tiny_recipe, tiny_data, change):
 @pytest.mark.parametrize("weights", ["binary", "eta4"])
 def test_digits_are_learned_in_a_few_epochs(tmp_path, weights, change):
     recipe = load_recipe("digits")
-    recipe = change(recipe, epochs=3, codebook=change(recipe.codebook, start_epoch=1), learning_rate=0.01, short_epochs=0,
+    recipe = change(recipe, epochs=3, learning_rate=0.01, codebook=change(recipe.codebook, start_epoch=1),
                     net=change(recipe.net, layers="12C3-24C3-MP2-FC"))
     data = load_dataset("digits")
     result = train(recipe, data=data, weights=weights, out=tmp_path)

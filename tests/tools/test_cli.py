@@ -127,8 +127,8 @@ def test_info_lists_what_other_commands_accept():
 
 def test_train_leaves_a_checkpoint_that_exports(tmp_path):
     recipe = tmp_path / "short.yaml"
-    recipe.write_text("dataset: digits\nepochs: 1\nbatch_size: 256\nnet: {input_shape: [1, 8, 8], layers: 4C3-4C3-MP2-FC, "
-                      "time_steps: 1}\n")
+    recipe.write_text("dataset: digits\nepochs: 1\nbatch_size: 256\n"
+                      "net: {input_shape: [1, 8, 8], layers: 4C3-4C3-MP2-FC, time_steps: 1}\n")
     result = call("train", recipe, "--weights", "eta2", "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.output
     trained = json.loads(result.stdout)[0]

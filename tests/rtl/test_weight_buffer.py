@@ -1,0 +1,132 @@
+"""WeightBuffer: the bytes of `packing.pack_index` read back as the layer's symbols. A seed is in its test's name."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.sim import SimulatorContext
+
+from s2nn.hw.rtl.weight_buffer import WeightBuffer
+from s2nn.hw.spec import packing
+from s2nn.hw.spec.config import TINY, AcceleratorConfig
+from s2nn.hw.spec.program import Layer
+from tests.rtl.layers import make_layer
+from tests.rtl.streams import Bench
+
+#: Eight, four and two slices a beat. A half of the first holds 36 slices: four slices of its last beat are too many.
+CONFIGS = {
+    "8 a beat": replace(TINY, weight_rows=4, index_bits=6),
+    "4 a beat": replace(TINY, weight_rows=8, index_bits=6, lanes=8),
+    "2 a beat": replace(TINY, weight_rows=8, index_bits=6, lanes=16),
+    "64-bit bus": replace(TINY, weight_rows=4, index_bits=6, lanes=8, axi_data_bits=64),
+    "binary": replace(TINY, weight_rows=4).as_binary(),
+}
+
+
+def random_layer(config: AcceleratorConfig, seed: int, bits: int, groups: int, tiles: int) -> Layer:
+    rng = np.random.default_rng([seed, bits, groups])
+    return make_layer(rng, in_shape=(groups, 1, 1), eta=None if bits == 9 else bits, channels=tiles * config.lanes)
+
+
+def tile_symbols(config: AcceleratorConfig, layer: Layer, tile: int) -> np.ndarray:
+    """Reference: symbols (groups, lanes) of a tile."""
+    return layer.weights.symbols[0, tile * config.lanes:(tile + 1) * config.lanes, 0, 0].T
+
+
+def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: float, extra_beats: int = 0) -> None:
+    """Fills the halves in turn with the tiles of all layers, each while the tile before it is read group by group.
+
+    The reader goes round its tile until the next one is in place, and once more.
+    """
+    dut, draw = WeightBuffer(config), random.Random(seed)
+    bench = Bench(dut, seed=seed, stall=stall)
+    tiles = [(layer, tile) for layer in layers for tile in range(packing.num_tiles(config, layer))]
+    filled = read = 0
+
+    async def fill(ctx: SimulatorContext) -> None:
+        nonlocal filled
+        for number, (layer, tile) in enumerate(tiles):
+            while number >= read + 2:
+                await ctx.tick()
+            size = packing.tile_bytes(config, layer)
+            data = packing.pack_index(config, layer)[tile * size:(tile + 1) * size]
+            data += b"\xff" * (extra_beats * config.axi_bytes)
+            for at in range(0, len(data), config.axi_bytes):
+                while bench.pause():
+                    assert ctx.get(dut.o_slice_writes) == 0
+                    await ctx.tick()
+                ctx.set(dut.i.valid, 1)
+                ctx.set(dut.i.payload, int.from_bytes(data[at:at + config.axi_bytes], "little"))
+                last = at + config.axi_bytes == len(data)
+                ctx.set(dut.i_fill_start, last)  # what follows is the next tile
+                ctx.set(dut.i_fill_half, (number + 1) % 2)
+                assert ctx.get(dut.o_slice_writes) == config.slices_per_beat
+                await ctx.tick()
+                ctx.set(dut.i.valid, 0)
+                ctx.set(dut.i_fill_start, 0)
+            filled += 1
+
+    async def drain(ctx: SimulatorContext) -> None:
+        nonlocal read
+        for number, (layer, tile) in enumerate(tiles):
+            while filled <= number:
+                await ctx.tick()
+            symbols, bits = tile_symbols(config, layer, tile), layer.weights.symbol_bits
+            under_way: list[int | None] = []  # groups whose symbols are inside
+            beside = True
+            while beside:
+                beside = filled < min(number + 2, len(tiles))
+                for group in [*draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
+                    while bench.pause():
+                        ctx.set(dut.i_enable, 0)
+                        await ctx.tick()
+                    ctx.set(dut.i_enable, 1)
+                    if group is not None:
+                        channel = draw.randrange(min(group + 1, config.lanes))  # of the block that the group is in
+                        row, phase = divmod((group - channel) * bits, 9)
+                        ctx.set(dut.i_half, number % 2)
+                        ctx.set(dut.i_row, row)
+                        ctx.set(dut.i_phase, phase)
+                        ctx.set(dut.i_slice_offset, channel * bits)
+                    under_way.append(group)
+                    await ctx.tick()
+                    if len(under_way) == 3 and (due := under_way.pop(0)) is not None:
+                        got = [int(ctx.get(dut.o[lane])) & (1 << bits) - 1 for lane in range(config.lanes)]
+                        assert got == symbols[due].tolist(), f"tile {number}, group {due}, {bits} bits"
+            read += 1
+
+    bench.run(fill, drain)
+
+
+def capacity(config: AcceleratorConfig, bits: int) -> int:
+    return 9 * config.weight_rows // bits
+
+
+WIDTHS = [(name, bits) for name in CONFIGS for bits in ((9,) if name == "binary" else (2, 3, 4, 5, 6, 9))]
+
+
+@pytest.mark.parametrize(("name", "bits"), WIDTHS)
+def test_full_halves_read_back_while_the_other_is_filled(name: str, bits: int) -> None:
+    # Padding behind a tile that fills its half to the last slice must not wrap round into row 0.
+    config = CONFIGS[name]
+    run(config, [random_layer(config, 0, bits, capacity(config, bits), tiles=5)], seed=0, stall=0.0)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_row_less_and_one_row_more(name: str) -> None:
+    config = CONFIGS[name]
+    sizes = [capacity(config, 9) - 1, capacity(config, 9)]
+    run(config, [random_layer(config, 1, 9, groups, tiles=3) for groups in sizes], seed=1, stall=0.0)
+    # Beats beyond the last row are dropped, as padding is.
+    beats = 9 // config.slices_per_beat
+    run(config, [random_layer(config, 1, 9, sizes[1], tiles=3)], seed=1, stall=0.0, extra_beats=beats)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_layers_in_turn_with_stalls(seed: int) -> None:
+    draw, config = random.Random(seed), list(CONFIGS.values())[seed]
+    widths = [draw.choice((2, 3, 4, 5, 6, 9)) if config.is_codebook else 9 for _ in range(4)]
+    layers = [random_layer(config, seed, bits, draw.randint(1, capacity(config, bits)), tiles=draw.randint(1, 3))
+              for bits in widths]
+    run(config, layers, seed=seed, stall=0.4)
