@@ -89,8 +89,8 @@ def _split(name: str, images: np.ndarray, labels: np.ndarray, *, fraction: float
 def _load_digits(root: Path | None, split_seed: int) -> Dataset:
     from sklearn.datasets import load_digits  # here: it takes a second that no other data set should wait for
 
-    images, labels = load_digits(return_X_y=True)
-    values = images.astype(np.int64).reshape(-1, 1, 8, 8)  # 0..16
+    images, labels = (np.asarray(array, dtype=np.int64) for array in load_digits(return_X_y=True))
+    values = images.reshape(-1, 1, 8, 8)  # 0..16
     return _split("digits", (values * 255 + 8) // 16, labels, fraction=0.2, seed=split_seed)
 
 

@@ -10,7 +10,7 @@ summation: a folded net gives the same logits on every machine. This is what che
 reported for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -61,8 +61,7 @@ class FoldedNet(nn.Module):
 
     def to_device(self, device: str | torch.device) -> "FoldedNet":
         def moved(layer: FoldedLayer) -> FoldedLayer:
-            values = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in vars(layer).items()}
-            return FoldedLayer(**values)
+            return replace(layer, **{k: v.to(device) for k, v in vars(layer).items() if isinstance(v, torch.Tensor)})
 
         return FoldedNet(self.config, [moved(layer) for layer in self.layers])
 
@@ -104,7 +103,7 @@ def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **neuro
 def fold(net: SpikingNet) -> FoldedNet:
     """Fold a trained net; the result lies on the CPU."""
     layers = []
-    for number, block in enumerate(net.blocks):
+    for number, block in enumerate(net.spiking_blocks()):
         scale = block.conv.scale().flatten()  # (O,)
         gain, bias = fold_bn(block.bn, scale / 255 if number == 0 else scale)
         tau, theta = float(block.lif.tau), float(block.lif.theta)

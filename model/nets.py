@@ -151,6 +151,11 @@ class TrainingOptions:
 class SpikingBlock(nn.Module):
     """Convolution, BN, LIF and perhaps a pool."""
 
+    conv: QuantisedLayer
+    bn: nn.BatchNorm2d
+    lif: LIF
+    pool: bool
+
     def __init__(self, conv: QuantisedLayer, lif: LIF, *, channels: int, pool: bool):
         super().__init__()
         self.conv, self.bn, self.lif, self.pool = conv, nn.BatchNorm2d(channels), lif, pool
@@ -196,6 +201,10 @@ class SpikingNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.classifier = PlaneLinear(config.classifier_inputs, config.classes, bits=config.plane_bits,
                                       generator=generator)
+
+    def spiking_blocks(self) -> list[SpikingBlock]:
+        """The blocks in order; the first reads the image."""
+        return [block for block in self.blocks if isinstance(block, SpikingBlock)]
 
     def quantised_layers(self) -> list[QuantisedLayer]:
         return [m for m in self.modules() if isinstance(m, QuantisedLayer)]

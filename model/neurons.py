@@ -95,7 +95,8 @@ class LIFFunction(torch.autograd.Function):
         u_pre, tau, theta = ctx.saved_tensors
         learn = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
         run = _compiled(_backward_steps) if ctx.compiled else _backward_steps
-        grad_x, grad_tau, grad_theta = run(grad_outputs[0], u_pre, tau, theta, *ctx.rules, learn)
+        hard, detach_reset, name, slope = ctx.rules
+        grad_x, grad_tau, grad_theta = run(grad_outputs[0], u_pre, tau, theta, hard, detach_reset, name, slope, learn)
         if not learn:
             return grad_x, *(None,) * 7
         return grad_x, grad_tau.sum_to_size(tau.shape), grad_theta.sum_to_size(theta.shape), *(None,) * 5

@@ -60,7 +60,7 @@ def _check_data(recipe: Recipe, data: Dataset) -> None:
 def make_optimiser(net: SpikingNet, recipe: Recipe) -> torch.optim.Adam:
     """Adam with a group for the codewords, one for the 8-bit layers (weight decay) and one for the rest."""
     codewords = {id(book.latent) for book in net.codebooks()}
-    planes = {id(net.blocks[0].conv.weight), id(net.classifier.weight)}
+    planes = {id(net.spiking_blocks()[0].conv.weight), id(net.classifier.weight)}
     groups: dict[str, list[torch.nn.Parameter]] = {"codewords": [], "planes": [], "rest": []}
     for parameter in net.parameters():
         kind = "codewords" if id(parameter) in codewords else "planes" if id(parameter) in planes else "rest"
@@ -84,7 +84,7 @@ class Trainer:
         self.recipe, self.device = recipe, torch.device(device)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.net = SpikingNet(recipe.net, generator=self.generator, options=recipe.training_options(compiled=compiled))
-        self.net.to(device=self.device, memory_format=torch.channels_last)
+        self.net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = make_optimiser(self.net, recipe)
         self.images, self.labels = data.train_images.to(self.device), data.train_labels.to(self.device)
         self.steps_per_epoch = len(self.images) // recipe.batch_size

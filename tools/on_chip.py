@@ -2,8 +2,7 @@
 
 Counted from the performance counters, which the RTL was checked against:
 
-    weight buffer   nine bank reads of `lanes` bits per symbol, whatever its width (the RTL enables all nine banks);
-                    one bank write per slice
+    weight buffer   one bank read of `lanes` bits per bit of a symbol, one bank write per slice
     spike buffer    nine bank reads of one word per window, one write per word
     codebook        one nine-bit entry per lane and active window of a codebook layer, through a multiplexer as deep as
                     the index is wide
@@ -30,7 +29,7 @@ def on_chip_activities(config: AcceleratorConfig, program: Program,
     accumulations = adds + adds // config.lanes
     memories = [
         SramActivity(name="weight_buffer", capacity_bytes=2 * config.weight_rows * config.lanes // 8,
-                     word_bits=config.lanes, reads=GROUP_TAPS * counts["weight_buffer.row_reads"],
+                     word_bits=config.lanes, reads=counts["weight_buffer.slice_reads"],
                      writes=counts["weight_buffer.slice_writes"]),
         SramActivity(name="spike_buffer", capacity_bytes=config.spike_words * word_bits // 8, word_bits=word_bits,
                      reads=GROUP_TAPS * counts["spike_buffer.window_reads"],

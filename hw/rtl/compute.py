@@ -1,5 +1,7 @@
 """The compute pipeline: an operation's weights and window meet in the PE array."""
 
+from itertools import pairwise
+
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, wiring
@@ -62,6 +64,7 @@ class ComputePipeline(wiring.Component):
         m.d.comb += [
             self.o_enable.eq(enable), weights.i_enable.eq(enable), decoder.i_enable.eq(enable),
             array.i_enable.eq(enable),
+            weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
             weights.i_half.eq(self.i.tags.half), weights.i_row.eq(self.i.weight_row),
             weights.i_phase.eq(self.i.weight_phase), weights.i_slice_offset.eq(self.i.slice_offset),
             decoder.i_codebook.eq(self.i_codebook), decoder.i_index_bits.eq(self.i_symbol_bits),
@@ -75,7 +78,7 @@ class ComputePipeline(wiring.Component):
         stages = [Signal(stage, name=f"stage{k}") for k in range(4)]
         with m.If(enable):
             m.d.sync += [stages[0].valid.eq(self.i_valid), stages[0].tags.eq(self.i.tags),
-                         *(b.eq(a) for a, b in zip(stages, stages[1:], strict=False))]
+                         *(b.eq(a) for a, b in pairwise(stages))]
             for row in range(3):
                 for column in range(3):
                     tap = _bank_of_tap(m, self.i, row, column)

@@ -40,7 +40,8 @@ class PerformanceCounters(wiring.Component):
         for index, name in enumerate(COUNTERS):
             increment, scale = self._events()[name]
             shift = scale.bit_length() - 1
-            pending, count = Signal.like(Value.cast(increment), name=f"pending_{index}"), Signal(32 - shift, name=f"count_{index}")
+            pending = Signal.like(Value.cast(increment), name=f"pending_{index}")
+            count = Signal(32 - shift, name=f"count_{index}")
             m.d.sync += [pending.eq(increment), count.eq(count + pending)]
             with m.If(self.i_clear):
                 m.d.sync += [pending.eq(0), count.eq(0)]
@@ -63,7 +64,7 @@ class PerformanceCounters(wiring.Component):
             "array.active_windows": (e.issue_active, 1),
             "array.silent_blocks": (e.issue_silent, 1),
             "array.adds": (e.active_time_lanes, lanes),
-            "weight_buffer.row_reads": (e.issue_active, 1),
+            "weight_buffer.slice_reads": (e.slice_reads, 1),
             "weight_buffer.slice_writes": (e.slice_writes, 1),
             "spike_buffer.window_reads": (e.window_read, 1),
             "spike_buffer.word_writes": (e.word_write, 1),

@@ -54,9 +54,11 @@ class CodewordDecoder(wiring.Component):
         return m
 
     def _load(self, m: Module, write: memory.WritePort) -> None:
-        per_beat = self._config.axi_bytes // CODEWORD_BYTES
-        entry, part = Signal(range(self._config.codebook_entries)), Signal(range(max(per_beat, 2)))
-        m.d.comb += [write.addr.eq(entry), write.en.eq(self.i.valid), self.i.ready.eq(part == per_beat - 1),
+        per_beat, entries = self._config.axi_bytes // CODEWORD_BYTES, self._config.codebook_entries
+        # A codebook smaller than a beat is padded to one: the padding must not wrap round onto codeword 0.
+        entry, part = Signal(range(max(entries, per_beat))), Signal(range(max(per_beat, 2)))
+        m.d.comb += [self.i.ready.eq(part == per_beat - 1),
+                     write.addr.eq(entry), write.en.eq(self.i.valid & (entry < entries)),
                      write.data.eq(self.i.payload.word_select(part, 8 * CODEWORD_BYTES)[:GROUP_TAPS])]
         with m.If(self.i.valid):
             m.d.sync += [entry.eq(entry + 1), part.eq(Mux(self.i.ready, 0, part + 1))]

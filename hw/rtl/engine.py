@@ -1,6 +1,6 @@
 """The engine: from read data to spikes and logits. A program's state lives here, so one reset ends a run."""
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,12 +12,12 @@ from s2nn.hw.rtl.layouts import DescriptorLayout
 from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.rtl.params import ParamsLoader
-from s2nn.hw.rtl.pe_array import popcount
+from s2nn.hw.rtl.popcount import popcount
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.rtl.spike_buffer import SpikeBuffer
 from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
 from s2nn.hw.rtl.window import WindowReader
-from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 from s2nn.hw.spec.registers import ErrorCode
 
 
@@ -27,7 +27,7 @@ def events_layout(config: AcceleratorConfig) -> data.StructLayout:
         "issue_active": 1, "issue_silent": 1,  # the scanner issues an operation with (without) a spike
         "stall": 1,                            # sums wait for the neurons
         "active_time_lanes": range(config.time_lanes + 1),  # time lanes with a spike in this cycle's window
-        "slice_writes": range(config.slices_per_beat + 1),
+        "slice_writes": range(config.slices_per_beat + 1), "slice_reads": range(GROUP_TAPS + 1),
         "window_read": 1, "word_write": 1, "update": 1,
         "spikes": range(config.word_bits + 1),
     })
@@ -133,7 +133,8 @@ class Engine(wiring.Component):
             m.d.comb += writer.i.payload.eq(loader.o.payload)
 
         active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
-                             & popcount_any(scanner.o.window, t) for t in range(config.time_lanes)]
+                             & Cat(scanner.o.window[tap][t] for tap in range(GROUP_TAPS)).any()
+                             for t in range(config.time_lanes)]
         m.d.comb += [
             self.o_input_busy.eq(loader.o_busy), self.o_loop_busy.eq(loop_nest.o_busy),
             self.o_waiting.eq(loop_nest.o_waiting),
@@ -144,18 +145,10 @@ class Engine(wiring.Component):
             self.o_events.stall.eq(~compute.o_enable),
             self.o_events.active_time_lanes.eq(sum(active_time_lanes[1:], active_time_lanes[0])),
             self.o_events.slice_writes.eq(compute.weights.o_slice_writes),
+            self.o_events.slice_reads.eq(compute.weights.o_slice_reads),
             self.o_events.window_read.eq(window.o_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
         with m.If(neuron.o.valid):
             m.d.comb += self.o_events.spikes.eq(popcount(neuron.o.payload))
         return m
-
-
-def popcount_any(window: data.View, time_lane: int) -> object:
-    """Whether the window holds a spike of that time lane."""
-    taps = [window[tap][time_lane] for tap in range(9)]
-    result = taps[0]
-    for tap in taps[1:]:
-        result = result | tap
-    return result

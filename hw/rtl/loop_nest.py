@@ -117,7 +117,8 @@ class LoopNest(wiring.Component):
                 m.d.comb += start_mod.eq(1)
         for axis, inner, outer, group in (("row", "pool_y", "out_y", "group_y"), ("col", "pool_x", "out_x", "group_x")):
             # origin: first position of the pool window; current: the position itself.
-            origin_div, origin_mod = Signal.like(step.row_div, name=f"{axis}_origin_div"), Signal(2, name=f"{axis}_origin_mod")
+            origin_div = Signal.like(step.row_div, name=f"{axis}_origin_div")
+            origin_mod = Signal(2, name=f"{axis}_origin_mod")
             div, mod = Signal.like(step.row_div, name=f"{axis}_div"), Signal(2, name=f"{axis}_mod")
             next_origin = advance(origin_div, origin_mod, position_step)
             advances = {"row": wrap["pool_x"], "col": wrap["chunk"]}[axis]

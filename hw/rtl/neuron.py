@@ -48,7 +48,7 @@ class NeuronArray(wiring.Component):
         d, time_lanes = self.i_descriptor, self._config.time_lanes
         held, hold = Signal(), Signal(sums_layout(self._config))
         params = Signal(params_layout(self._config))
-        last_chunk, t, step, is_first = Signal(), Signal(range(time_lanes)), Signal(8), Signal()
+        last_chunk, t, step = Signal(), Signal(range(time_lanes)), Signal(8)
         classify = d.opcode == Opcode.CLASSIFY
         start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
@@ -58,7 +58,8 @@ class NeuronArray(wiring.Component):
                 lane.i_positive.eq(hold.positive[index][0]), lane.i_total.eq(hold.total[0]),
                 lane.i_params.eq(params[index]), lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
                 lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
-                lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak), lane.i_fire.eq(fire),
+                lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
+                lane.i_fire.eq(fire),
             ]
             spikes = self.o.payload.word_select(index, time_lanes)
             with m.If(start | (self.o.valid & self.o.ready)):

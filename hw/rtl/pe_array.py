@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import Tags, sums_layout
+from s2nn.hw.rtl.popcount import popcount
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
@@ -17,7 +18,8 @@ class PEArray(wiring.Component):
 
     Members
     -------
-    i_enable : moves. i_valid, i_tags, i_window (tap order), i_weights : an operation; an inactive one has a zero window.
+    i_enable : moves. i_valid, i_tags, i_window (tap order), i_weights : an operation; an inactive one has a zero
+        window.
     o_valid, o : finished sums, held until o_valid & i_ready. While sums wait, o_stall asks that i_enable be low.
     o_busy : an operation or finished sums are inside.
 
@@ -66,11 +68,3 @@ class PEArray(wiring.Component):
             for lane in range(lanes):
                 accumulate(self.o.positive[lane][t], spikes & self.i_weights[lane], f"count{lane}_{t}")
         return m
-
-
-def popcount(bits: Value) -> Value:
-    """Number of set bits, as a balanced tree."""
-    parts = [bits[k] for k in range(len(bits))]
-    while len(parts) > 1:
-        parts = [parts[k] + parts[k + 1] if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)]
-    return parts[0]

@@ -1,7 +1,6 @@
 """Runs a program layer by layer, and says in each cycle what the engine is waiting for."""
 
 from amaranth import Module, Signal
-from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

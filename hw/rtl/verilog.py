@@ -51,7 +51,7 @@ def _shorten(text: str) -> str:
 
 
 def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
-    """Write accelerator.v and accelerator.json into the folder; returns their paths. Existing ones are replaced whole."""
+    """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole."""
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(config)
     text = _shorten(verilog.convert(accelerator, name=TOP, strip_internal_attrs=True))

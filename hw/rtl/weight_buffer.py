@@ -6,6 +6,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import row_bits
+from s2nn.hw.rtl.popcount import popcount
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
@@ -20,10 +21,11 @@ class WeightBuffer(wiring.Component):
     -------
     i_fill_start : pulse, the next beats are a tile for half i_fill_half.
     i : beats of `slices_per_beat` slices, always taken.
-    i_enable : read side moves. i_half, i_row, i_phase, i_slice_offset : the symbol's first slice is
-        9*i_row + i_phase + i_slice_offset of that half.
-    o : symbols of all lanes, three cycles later; bits at and above the symbol's width are those of the slices behind it.
-    o_slice_writes : slices written this cycle.
+    i_symbol_bits : slices of a symbol in this layer.
+    i_enable : read side moves. i_read : read a symbol. i_half, i_row, i_phase, i_slice_offset : its first slice is
+        9*i_row + i_phase + i_slice_offset of that half. Only the banks that hold the symbol are read.
+    o : symbols of all lanes, three cycles later; bits at and above the symbol's width have no meaning.
+    o_slice_writes, o_slice_reads : slices written (read) this cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -32,13 +34,16 @@ class WeightBuffer(wiring.Component):
             "i_fill_start": In(1),
             "i_fill_half": In(1),
             "i": In(stream.Signature(config.axi_data_bits, always_ready=True)),
+            "i_symbol_bits": In(4),
             "i_enable": In(1),
+            "i_read": In(1),
             "i_half": In(1),
             "i_row": In(row_bits(config)),
             "i_phase": In(4),
             "i_slice_offset": In((config.lanes * GROUP_TAPS - 1).bit_length()),
             "o": Out(data.ArrayLayout(GROUP_TAPS, config.lanes)),
             "o_slice_writes": Out(range(config.slices_per_beat + 1)),
+            "o_slice_reads": Out(range(GROUP_TAPS + 1)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -84,12 +89,15 @@ class WeightBuffer(wiring.Component):
         total_phase = self.i_phase + offset_phase
         wraps = total_phase >= GROUP_TAPS
         row, phase, half = Signal(row_bits(config)), Signal(4), Signal()
-        read_phase = Signal(4)
+        read_phase, reading = Signal(4), Signal()
         with m.If(self.i_enable):
             m.d.sync += [row.eq(self.i_row + offset_row + wraps), half.eq(self.i_half),
-                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)), read_phase.eq(phase)]
+                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)), read_phase.eq(phase),
+                         reading.eq(self.i_read)]
+        wanted = self._banks_of_symbol(m, phase)
+        m.d.comb += self.o_slice_reads.eq(popcount(Cat(read.en for read in reads)))
         for bank, read in enumerate(reads):
-            m.d.comb += [read.en.eq(self.i_enable),
+            m.d.comb += [read.en.eq(self.i_enable & reading & wanted[bank]),
                          read.addr.eq(Cat((row + (bank < phase))[:row_bits(config)], half))]
         # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
         rotated = config.index_bits if config.is_codebook else 0
@@ -103,6 +111,18 @@ class WeightBuffer(wiring.Component):
                             m.d.comb += source.eq(reads[(first + position) % GROUP_TAPS].data)
             with m.If(self.i_enable):
                 m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
+
+    def _banks_of_symbol(self, m: Module, phase: Signal) -> Signal:
+        """One bit per bank: it holds a slice of a symbol that starts in bank `phase`."""
+        held = Signal(GROUP_TAPS)  # of a symbol that starts in bank 0
+        m.d.sync += held.eq(Cat(position < self.i_symbol_bits for position in range(GROUP_TAPS)))
+        banks = Signal(GROUP_TAPS)
+        m.d.comb += banks.eq(held)
+        with m.Switch(phase):
+            for first in range(1, GROUP_TAPS):
+                with m.Case(first):
+                    m.d.comb += banks.eq(held.rotate_left(first))
+        return banks
 
 
 def _divmod9(value: Value) -> tuple[Value, Value]:

@@ -1,5 +1,7 @@
 """From a step of the loop nest to the spikes of its 3x3 neighbourhood: addresses, bank read, zeros off the map."""
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -47,8 +49,8 @@ class WindowReader(wiring.Component):
         m.d.comb += [move.eq(~valids[-1] | self.o.ready), self.i.ready.eq(move), self.o.valid.eq(valids[-1]),
                      self.o_busy.eq(Cat(*valids).any())]
         with m.If(move):
-            m.d.sync += [valids[0].eq(self.i.valid), *(b.eq(a) for a, b in zip(valids, valids[1:], strict=False)),
-                         *(b.eq(a) for a, b in zip(sides, sides[1:], strict=False)),
+            m.d.sync += [valids[0].eq(self.i.valid), *(b.eq(a) for a, b in pairwise(valids)),
+                         *(b.eq(a) for a, b in pairwise(sides)),
                          *(sides[0][name].eq(self.i.payload[name]) for name, _ in side)]
 
         # Stage 1: word offsets of the top-left tap, and which of the three rows and columns lie on the map.

@@ -90,7 +90,8 @@ def _aligned(size: int) -> int:
     return ceil_div(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-def parse_image(data: bytes, *, config: AcceleratorConfig | None = None, source: object = "memory image") -> MemoryImage:
+def parse_image(data: bytes, *, config: AcceleratorConfig | None = None,
+                source: object = "memory image") -> MemoryImage:
     """Inverse of `MemoryImage.to_bytes`.
 
     Refuses, with the field and value: a wrong magic or version, a damaged header, another configuration's digest

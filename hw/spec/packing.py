@@ -37,7 +37,7 @@ def index_padding_bytes(config: AcceleratorConfig, layer: Layer) -> int:
 
 def pack_index(config: AcceleratorConfig, layer: Layer) -> bytes:
     """The index stream of one layer."""
-    planes, c_out, gy, gx, c_in = layer.weights.symbols.shape
+    c_out = layer.weights.symbols.shape[1]
     tiles, bits = num_tiles(config, layer), layer.weights.symbol_bits
     padded = np.zeros((tiles * config.lanes, layer.num_groups), dtype=np.uint16)
     padded[:c_out] = layer.weights.symbols.transpose(1, 0, 2, 3, 4).reshape(c_out, -1)

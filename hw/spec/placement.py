@@ -56,7 +56,8 @@ def place_maps(config: AcceleratorConfig, program: Program) -> list[MapPlacement
             raise LoweringError(f"the maps before and after a layer must fit spike_words = {config.spike_words}",
                                 value=f"{before} + {placed.words} words", field=f"map {index} {shape}",
                                 source=program.name)
-        maps.append(MapPlacement(shape, placed.blocks, chunks, 0 if index % 2 == 0 else config.spike_words - placed.words))
+        base = 0 if index % 2 == 0 else config.spike_words - placed.words
+        maps.append(MapPlacement(shape, placed.blocks, chunks, base))
     return maps
 
 

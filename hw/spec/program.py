@@ -194,7 +194,8 @@ class Program:
         """Bound on |u| of the layer over all steps, for any input: what `membrane_bits` must hold with a sign."""
         pixels = (1 << PIXEL_BITS) - 1 if layer.image_input else 1
         shift = 0 if layer.image_input or layer.kind == "classify" else self.fraction_bits
-        current = (self.accumulator_limit(layer) * pixels << shift) + (int(np.abs(layer.bias).max()) << layer.param_shift)
+        bias = int(np.abs(layer.bias).max()) << layer.param_shift
+        current = (self.accumulator_limit(layer) * pixels << shift) + bias
         limit = 0
         for _ in range(self.steps):
             limit = ceil_div(limit * layer.leak, 1 << self.leak_bits) + current

@@ -64,7 +64,7 @@ def _counter_names() -> tuple[str, ...]:
     names += [f"dram.{stream.name.lower()}_read_bursts" for stream in Stream]
     names += ["dram.logits_write_bytes", "dram.logits_write_bursts"]
     names += ["array.active_windows", "array.silent_blocks", "array.adds"]
-    names += ["weight_buffer.row_reads", "weight_buffer.slice_writes"]
+    names += ["weight_buffer.slice_reads", "weight_buffer.slice_writes"]
     names += ["spike_buffer.window_reads", "spike_buffer.word_writes"]
     names += ["neuron.updates", "neuron.spikes"]
     return tuple(names)
@@ -72,8 +72,9 @@ def _counter_names() -> tuple[str, ...]:
 
 #: Performance counters in the order of their registers, 32 bits each, cleared by a start.
 #: dram.*_bytes/bursts: as requested on AXI. array.active_windows: windows with a spike taken by the array (all lanes).
-#: array.silent_blocks: channel blocks without a spike. array.adds: (active window, lane, time lane with a spike) triples.
-#: weight_buffer.row_reads: symbols read for all lanes. weight_buffer.slice_writes: slices of `lanes` bits written.
+#: array.silent_blocks: channel blocks without a spike. array.adds: (active window, lane, time lane with
+#: a spike) triples.
+#: weight_buffer.slice_reads/writes: bank accesses of `lanes` bits; a symbol takes as many slices as it has bits.
 #: spike_buffer.window_reads: nine-bank reads. spike_buffer.word_writes: words written, input planes included.
 #: neuron.updates: (lane, time step) membrane updates. neuron.spikes: spikes fired, before pooling.
 COUNTERS = _counter_names()

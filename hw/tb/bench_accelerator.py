@@ -20,6 +20,7 @@ from s2nn.hw.tb.stalls import AxiStalls
 
 @cocotb.test()
 async def run_job(dut):
+    """Runs the job in the file that S2NN_JOB names and writes its result beside it."""
     job = json.loads(Path(os.environ["S2NN_JOB"]).read_text())
     period_ps = job["clock_period_ps"]
     dut.rst.value, dut.run_index.value = 1, 0

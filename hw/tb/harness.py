@@ -15,7 +15,8 @@ module {top} (
   integer log_file = 0;
   string log_name;
   initial if ($value$plusargs("probe_log=%s", log_name)) log_file = $fopen(log_name, "w");
-  always @(posedge clk) if (probe_valid && log_file != 0) $fwrite(log_file, "%h %h %h\\n", run_index, probe_layer, probe);
+  always @(posedge clk)
+    if (probe_valid && log_file != 0) $fwrite(log_file, "%h %h %h\\n", run_index, probe_layer, probe);
   final if (log_file != 0) $fclose(log_file);
   {design} dut (
 {connections}

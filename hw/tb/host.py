@@ -42,7 +42,8 @@ class Host:
                 pending.discard("b")
         dut.s_axil_bready.value = 0
         if int(dut.s_axil_bresp.value):
-            raise SimulationError(f"a write of register {name} must be answered OKAY", value=int(dut.s_axil_bresp.value))
+            raise SimulationError(f"a write of register {name} must be answered OKAY",
+                                  value=int(dut.s_axil_bresp.value))
 
     async def read(self, name: str) -> int:
         """Read the register of that name."""

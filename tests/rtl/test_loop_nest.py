@@ -93,7 +93,7 @@ def run(names: list[str], *, seed: int, stall: float, late: float) -> list[int]:
             tiles = reference(d, CONFIG, channels=LAYERS[name][0]["in_shape"][0], half=half)
             half ^= len(tiles) & 1
             left = [step for steps in reversed(tiles) for step in reversed(steps)]
-            starts = {sum(len(steps) for steps in tiles[k:]) for k in range(len(tiles))}  # steps left where a tile begins
+            starts = {sum(map(len, tiles[k:])) for k in range(len(tiles))}  # steps left where a tile begins
             taken, held, count = 0, None, 0
             assert not ctx.get(dut.o_busy)
             ctx.set(dut.i_descriptor, d)

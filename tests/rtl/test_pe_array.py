@@ -1,4 +1,6 @@
-"""PEArray: sums of weights and spikes, planes by Horner's rule, held while nobody takes them. A seed is in its test's name.
+"""PEArray: sums of weights and spikes, planes by Horner's rule, held while nobody takes them.
+
+A seed is in its test's name.
 """
 
 import random

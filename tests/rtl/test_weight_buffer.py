@@ -73,8 +73,9 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
             while filled <= number:
                 await ctx.tick()
             symbols, bits = tile_symbols(config, layer, tile), layer.weights.symbol_bits
+            ctx.set(dut.i_symbol_bits, bits)
             under_way: list[int | None] = []  # groups whose symbols are inside
-            beside = True
+            beside, symbols_read, slices_read = True, 0, 0
             while beside:
                 beside = filled < min(number + 2, len(tiles))
                 for group in [*draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
@@ -82,6 +83,7 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
                         ctx.set(dut.i_enable, 0)
                         await ctx.tick()
                     ctx.set(dut.i_enable, 1)
+                    ctx.set(dut.i_read, group is not None)
                     if group is not None:
                         channel = draw.randrange(min(group + 1, config.lanes))  # of the block that the group is in
                         row, phase = divmod((group - channel) * bits, 9)
@@ -90,10 +92,13 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
                         ctx.set(dut.i_phase, phase)
                         ctx.set(dut.i_slice_offset, channel * bits)
                     under_way.append(group)
+                    symbols_read += group is not None
+                    slices_read += ctx.get(dut.o_slice_reads)
                     await ctx.tick()
                     if len(under_way) == 3 and (due := under_way.pop(0)) is not None:
                         got = [int(ctx.get(dut.o[lane])) & (1 << bits) - 1 for lane in range(config.lanes)]
                         assert got == symbols[due].tolist(), f"tile {number}, group {due}, {bits} bits"
+            assert slices_read == symbols_read * bits
             read += 1
 
     bench.run(fill, drain)

@@ -1,4 +1,7 @@
-"""WindowReader and SpikeBuffer: what is read is the 3x3 neighbourhood of a map in zeros. A seed is in its test's name."""
+"""WindowReader and SpikeBuffer: what is read is the 3x3 neighbourhood of a map in zeros.
+
+Seeds are in the tests' names.
+"""
 
 import random
 from dataclasses import replace
@@ -80,7 +83,8 @@ def run(config: AcceleratorConfig, placed: MapPlacement, positions: list[tuple[i
     """Reads these (row, column, chunk, block) and compares; returns the cycles."""
     draw = random.Random(seed)
     _, height, width = placed.shape
-    words = np.random.default_rng(seed).integers(0, 1 << config.word_bits, (height, width, placed.chunks, placed.blocks))
+    shape = height, width, placed.chunks, placed.blocks
+    words = np.random.default_rng(seed).integers(0, 1 << config.word_bits, shape)
     dut = WindowAndBuffer(config)
     bench = Bench(dut, seed=seed, stall=stall)
     side = [{"weight_row": draw.randrange(config.weight_rows), "weight_phase": draw.randrange(9),

@@ -69,7 +69,7 @@ def reference_work(config, layer, planes, steps):
                                         taken += lanes > 0
                                         counts["array.adds"] += config.lanes * lanes
                                     counts["array.active_windows"] += taken
-                                    counts["weight_buffer.row_reads"] += taken
+                                    counts["weight_buffer.slice_reads"] += taken * layer.weights.symbol_bits
                                     counts["array.silent_blocks"] += taken == 0
     return counts
 
@@ -87,7 +87,7 @@ def test_array_counters_equal_the_loop_nest(case):
             name, counters = activity.steps[index + 1]
             assert name == layer.name
             for counter, value in reference_work(case.config, layer, maps[index], case.steps).items():
-                if counter.startswith(("array.", "neuron.updates", "spike_buffer.window", "weight_buffer.row")):
+                if counter.startswith(("array.", "neuron.updates", "spike_buffer.window", "weight_buffer.slice_r")):
                     assert counters[counter] == value, f"{layer.name} {counter}"
             fired = result.layers[index].fired[b] if layer.kind == "conv" else 0
             assert counters["neuron.spikes"] == fired
