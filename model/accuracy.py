@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
+from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import preset
 from s2nn.model.checkpoint import load_checkpoint
 from s2nn.model.data import load_dataset
-from s2nn.model.files import write_json
 from s2nn.model.integer import integer_evaluate
 from s2nn.model.lower import lower_with_report
 from s2nn.model.recipe import load_recipe
@@ -79,7 +79,7 @@ def measure(*, recipe: str, formats: Sequence[str], seeds: Sequence[int], runs: 
         for result in pool.imap_unordered(measure_one, jobs):
             results.append(result)
             results.sort(key=lambda r: (formats.index(r["weights"]), r["seed"]))
-            write_json(Path(out), {
+            write_json_atomic(Path(out), {
                 "command": command, "recipe": load_recipe(recipe).as_dict(),
                 "accelerator_config": preset(config).to_json(), "torch": torch.__version__,
                 "machine": platform.machine(), "summary": summarise(results), "runs": results,

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
+from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.errors import CheckpointError, ConfigError
 from s2nn.model.codebook import TAPS, pattern_of, signs_of
-from s2nn.model.files import read_json, read_tensors, write_json, write_tensors
+from s2nn.model.files import read_json, read_tensors, write_tensors
 from s2nn.model.fold import FoldedLayer, FoldedNet
 from s2nn.model.nets import NetConfig
 from s2nn.model.packing import pack_bits, unpack_bits
@@ -79,7 +80,7 @@ def save_checkpoint(path: str | Path, net: FoldedNet, *, recipe: Recipe, test_ac
             "neurons": [{"tau": layer.tau, "theta": layer.theta} for layer in net.layers[:-1]],
             "test_accuracy": test_accuracy, "test_images": test_images, "split": split, "sha256": digest,
             "recipe_digest": recipe.digest, "recipe": recipe.as_dict()}
-    write_json(_with_suffix(stem, ".json"), meta)
+    write_json_atomic(_with_suffix(stem, ".json"), meta)
     return _with_suffix(stem, ".json")
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.errors import DataError
-from s2nn.model.files import write_atomically
 
 BLOCK_BYTES = 1 << 16
 TIMEOUT_S = 60.0
@@ -71,7 +71,7 @@ def fetch(remote: RemoteFile, folder: Path, *, progress: DownloadCallback | None
     if digest.hexdigest() != remote.md5:
         raise DataError(f"must have MD5 {remote.md5}", value=digest.hexdigest(), source=remote.url)
     if not remote.members:
-        write_atomically(targets[0], data.getvalue())
+        write_bytes_atomic(targets[0], data.getvalue())
         return targets
     return _extract(remote, data, targets)
 
@@ -92,7 +92,7 @@ def _extract(remote: RemoteFile, data: io.BytesIO, targets: list[Path]) -> list[
     if missing := sorted(set(wanted) - set(contents)):
         raise DataError("must hold all its members", value=f"missing {', '.join(missing)}", source=remote.url)
     for name, content in contents.items():
-        write_atomically(wanted[name], content)
+        write_bytes_atomic(wanted[name], content)
     return targets
 
 

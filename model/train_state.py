@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.errors import CheckpointError
-from s2nn.model.files import read_json, read_tensors, write_json, write_tensors
+from s2nn.model.files import read_json, read_tensors, write_tensors
 from s2nn.model.recipe import Recipe
 
 STATE_FORMAT = "s2nn-training-state"
@@ -31,7 +32,7 @@ def save_state(folder: Path, *, net: torch.nn.Module, optimiser: torch.optim.Ada
     tensors["rng"] = generator.get_state()
     path = folder / f"state-{epoch}.safetensors"
     digest = write_tensors(path, tensors)
-    write_json(folder / STATE_FILE, {"format": STATE_FORMAT, "version": STATE_VERSION, "epoch": epoch,
+    write_json_atomic(folder / STATE_FILE, {"format": STATE_FORMAT, "version": STATE_VERSION, "epoch": epoch,
                                      "tensors": path.name, "sha256": digest, "recipe_digest": recipe.digest,
                                      "recipe": recipe.as_dict(), "history": history})
     for old in folder.glob("state-*.safetensors"):

@@ -94,6 +94,36 @@ def sim(folder: Annotated[Path, typer.Argument(help="An exported folder, see `s2
 
 @main.command()
 @refuses_bad_input
+def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
+           steps: Annotated[list[int] | None, typer.Option("--steps", min=1, help="T, again for more.",
+                                                           show_default="4 and 6")] = None,
+           stalls: Annotated[list[float] | None, typer.Option(
+               "--stalls", min=0, max=0.9, help="Probability of random stalls on AXI, again for more.",
+               show_default="0 and 0.3")] = None,
+           images: Annotated[int, typer.Option(min=1, help="Test images of each case.")] = 8,
+           out: Annotated[Path, typer.Option(help="Folder of the cases and verify.json.")] = BUILD / "verify",
+           build: Build = BUILD / "rtl", seed: Seed = 0, data: Data = None, as_json: Json = False) -> None:
+    """Hold torch, golden model and RTL against each other: nets x time steps x stalls, spike for spike.
+
+    Example: s2nn verify --steps 4 --steps 6 --stalls 0.3
+    """
+    from s2nn.tools.campaign import campaign_table, run_campaign
+    from s2nn.tools.lowering import shipped_pair
+    from s2nn.tools.rtl import RtlSimulator
+
+    output = Output(as_json=as_json)
+    results = run_campaign(
+        checkpoints or shipped_pair(), preset(config), steps=steps or [4, 6], stalls=stalls or [0.0, 0.3],
+        images=images, simulator=lambda p: RtlSimulator(build_dir=build, stall_probability=p, seed=seed), out=out,
+        data_root=data, tell=output.tell)
+    output.show(campaign_table(results))
+    output.result([dataclasses.asdict(result) for result in results])
+    if failures := [line for result in results for line in result.failures]:
+        raise SimulationError("the levels must agree:\n" + "\n".join(failures), source=out)
+
+
+@main.command()
+@refuses_bad_input
 def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
            out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
            as_json: Json = False) -> None:

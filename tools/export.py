@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from s2nn.hw.spec.atomic import write_bytes_atomic, write_json_atomic, write_text_atomic
 from s2nn.hw.spec.build import build_image, recover_program
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import ImageFormatError, LoweringError
 from s2nn.hw.spec.image import MemoryImage, parse_image
 from s2nn.hw.spec.program import Program
-from s2nn.tools.atomic import write_bytes_atomic, write_text_atomic
 from s2nn.tools.manifest import Manifest, describe_export, difference
 
 IMAGE_FILE = "image.bin"
@@ -36,7 +36,7 @@ def export_program(folder: Path, program: Program, config: AcceleratorConfig, *,
     data = image.to_bytes()
     write_bytes_atomic(folder / IMAGE_FILE, data)
     write_text_atomic(folder / HEX_FILE, to_hex(data, word_bytes=config.axi_bytes))
-    write_text_atomic(folder / MANIFEST_FILE, json.dumps(manifest.to_json(), indent=2) + "\n")
+    write_json_atomic(folder / MANIFEST_FILE, manifest.to_json())
     return image, manifest
 
 

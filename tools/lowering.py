@@ -1,7 +1,7 @@
 """Checkpoints to programs, with what a report must know about them, and the images that a run shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from s2nn.hw.spec.errors import CheckpointError, DataError
 from s2nn.hw.spec.program import Program
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.data import load_dataset
+from s2nn.model.fold import FoldedNet
 from s2nn.model.lower import lower_with_report
 from s2nn.tools.export import export_program
 from s2nn.tools.manifest import Manifest
@@ -72,15 +73,21 @@ def shipped_pair() -> list[str]:
     return [name for name in pair if name is not None]
 
 
-def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig) -> LoweredNet:
+def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *,
+                     time_steps: int | None = None) -> LoweredNet:
     """Load and lower a shipped checkpoint (by name) or one of yours (by path).
 
-    A 1-bit net is lowered for the binary twin of the configuration. Raises `CheckpointError` or `LoweringError`.
+    A 1-bit net is lowered for the binary twin of the configuration. `time_steps` runs the same weights for another T
+    than the net was trained with (its test accuracy is then not that of the program). Raises `CheckpointError` or
+    `LoweringError`.
     """
     checkpoint = load_checkpoint(name_or_path)
-    label = checkpoint.net.config.weight_format
+    net = checkpoint.net
+    if time_steps is not None:
+        net = FoldedNet(replace(net.config, time_steps=time_steps), net.layers)
+    label = net.config.weight_format
     target = config.as_binary() if label == "binary" else config
-    lowered = lower_with_report(checkpoint.net, target, name=checkpoint.name)
+    lowered = lower_with_report(net, target, name=checkpoint.name)
     return LoweredNet(
         label=label, checkpoint=checkpoint.name, checkpoint_sha256=checkpoint.sha256,
         test_accuracy=checkpoint.test_accuracy, test_images=checkpoint.test_images, split=checkpoint.split,

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.registers import Cause
-from s2nn.tools.atomic import write_bytes_atomic
 from s2nn.tools.stats import ALL_STREAMS
 
 #: File names of the plots, in the order of a report.

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from s2nn.tools.atomic import write_text_atomic
+from s2nn.hw.spec.atomic import write_text_atomic
 from s2nn.tools.tables import comparison_rows
 
 REPORT_FILE = "report.html"

@@ -13,7 +13,7 @@ from s2nn.tools.plots import draw_plots
 from s2nn.tools.report import write_report
 from s2nn.tools.simulation import Simulator, Tell, run_golden
 from s2nn.tools.stats import failed_checks, net_stats, run_stats, write_stats
-from s2nn.tools.verify import verify_runs
+from s2nn.tools.verify import compare_with_torch, verify_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,5 +56,5 @@ def _run_net(net: LoweredNet, workload: Workload, simulator: Simulator, folder: 
     program, image, manifest = load_export(folder, net.config)
     golden = run_golden(net.config, program, image, workload.images, addresses=simulator.addresses(image))
     runs = simulator.run(net.config, program, image, workload.images, run_dir=folder / "simulation", tell=tell)
-    checks = verify_runs(net.config, manifest, golden, runs)
+    checks = [compare_with_torch(program, workload.images, golden), *verify_runs(net.config, manifest, golden, runs)]
     return net_stats(net, manifest, workload, golden, runs, checks, seconds=time.monotonic() - started)

@@ -14,9 +14,9 @@ from typing import Any
 
 from s2nn.hw.sim.energy import energy
 from s2nn.hw.sim.energy_table import TABLE_NAMES, load_table
+from s2nn.hw.spec.atomic import write_text_atomic
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import SimulationError
-from s2nn.tools.atomic import write_text_atomic
 from s2nn.tools.environment import package_versions
 from s2nn.tools.lowering import LoweredNet, Workload
 from s2nn.tools.manifest import Manifest

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
-from s2nn.tools.atomic import write_text_atomic
+from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.tools.synth import SynthResult
 from s2nn.tools.synth_targets import RESOURCES
 
@@ -65,4 +64,4 @@ def write_report(results: Sequence[SynthResult], path: Path, *, baseline: str | 
                 "`shell`; logic_used and Fmax are of both together.",
         "results": rows,
     }
-    write_text_atomic(path, json.dumps(document, indent=2) + "\n")
+    write_json_atomic(path, document)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2nn.hw.sim.activity import READ_STREAMS
 from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
+from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.registers import Cause
 from s2nn.tools.manifest import Manifest
 from s2nn.tools.simulation import Golden, SimulatedImage
@@ -50,6 +52,22 @@ def verify_runs(config: AcceleratorConfig, manifest: Manifest, golden: Golden,
             line for number, run in enumerate(runs) for line in _sections(config, manifest, run.counters, number)],
     }
     return [Check(name=name, images=len(runs), failures=tuple(failures)) for name, failures in laws.items()]
+
+
+def compare_with_torch(program: Program, images: NDArray[np.uint8], golden: Golden) -> Check:
+    """The golden model against torch's integer forward, which was written on its own: every layer's spikes, logits."""
+    import torch  # here: it takes a second that the checks of the RTL should not wait for
+
+    from s2nn.model.integer import integer_forward
+
+    name, layers = "golden model = torch integer forward", golden.result.layers
+    result = integer_forward(program, torch.from_numpy(images))
+    failures = [f"image {b}: {layer.name} differs in {wrong} spikes"
+                for layer, spikes in zip(layers, result.spikes, strict=True) for b in range(len(images))
+                if (wrong := int((spikes[:, b].numpy() != layer.spikes[b]).sum()))]
+    failures += [f"image {b}: logits {golden.result.logits[b].tolist()}, torch has {logits}"
+                 for b, logits in enumerate(result.logits.tolist()) if golden.result.logits[b].tolist() != logits]
+    return Check(name=name, images=len(images), failures=tuple(failures))
 
 
 def _each(golden: Golden, runs: Sequence[SimulatedImage], law: Law) -> list[str]:

@@ -48,7 +48,7 @@ class NeuronArray(wiring.Component):
         d, time_lanes = self.i_descriptor, self._config.time_lanes
         held, hold = Signal(), Signal(sums_layout(self._config))
         params = Signal(params_layout(self._config))
-        last_chunk, t, step = Signal(), Signal(range(time_lanes)), Signal(8)
+        last_chunk, t, step = Signal(), Signal(range(max(time_lanes, 2))), Signal(8)
         classify = d.opcode == Opcode.CLASSIFY
         start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]

@@ -1,6 +1,5 @@
 """Writes an accelerator as Verilog, with a JSON side file that names its ports, counters and configuration."""
 
-import json
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from amaranth.lib.wiring import Flow
 
 from s2nn.hw.rtl.accelerator import Accelerator
 from s2nn.hw.rtl.spike_writer import probe_layout
+from s2nn.hw.spec.atomic import write_json_atomic, write_text_atomic
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.registers import COUNTERS, OFFSET
 
@@ -52,12 +52,9 @@ def _shorten(text: str) -> str:
 
 def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
     """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole."""
-    folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(config)
     text = _shorten(verilog.convert(accelerator, name=TOP, strip_internal_attrs=True))
     paths = folder / f"{TOP}.v", folder / f"{TOP}.json"
-    for path, content in zip(paths, (text, json.dumps(side_file(config, accelerator), indent=1) + "\n"), strict=True):
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(content)
-        temporary.replace(path)
+    write_text_atomic(paths[0], text)
+    write_json_atomic(paths[1], side_file(config, accelerator))
     return paths

@@ -122,8 +122,8 @@ def _read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: Me
         word, chunk, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
                                    for name in ("word", "chunk", "x", "y", "tile"))
         if word:
-            bits = np.unpackbits(np.frombuffer(word.to_bytes(config.word_bits // 8, "little"), dtype=np.uint8),
-                                 bitorder="little").reshape(shape)
+            bits = np.unpackbits(np.frombuffer(word.to_bytes(ceil_div(config.word_bits, 8), "little"), dtype=np.uint8),
+                                 count=config.word_bits, bitorder="little").reshape(shape)
             t = chunk * config.time_lanes
             runs[run][layer][tile, :, t:t + config.time_lanes, y, x] = bits
     steps = {index: d["steps"] for index, d in layers}

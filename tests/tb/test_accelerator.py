@@ -1,5 +1,7 @@
 """The accelerator's RTL equals the golden model and its expected counters, for every feature, and survives faults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from s2nn.tools.verify import verify_runs
 
 pytestmark = pytest.mark.rtl
 BINARY = TINY.as_binary()
+ONE_TIME_LANE = replace(TINY, name="one_time_lane", time_lanes=1, max_chunks=8)
 
 # name: configuration, image shape, spiking layers, program options
 PROGRAMS = {
@@ -50,6 +53,8 @@ PROGRAMS = {
     "classifier_alone": (TINY, (1, 5, 5), [], {"steps": 5}),
     "one_pixel": (TINY, (2, 1, 1), [RandomConv(channels=4, planes=4), RandomConv(channels=4, eta=4)], {}),
     "one_column": (TINY, (1, 9, 1), [RandomConv(channels=4, planes=4), RandomConv(channels=4, eta=4)], {}),
+    "one_time_lane": (ONE_TIME_LANE, (1, 6, 6), [RandomConv(channels=8, planes=4, pool=True),
+                                                 RandomConv(channels=4, eta=4)], {"steps": 3}),
     "binary": (BINARY, (1, 8, 8), [RandomConv(channels=8, planes=8), RandomConv(channels=8, pool=True),
                                    RandomConv(channels=8)], {}),
     "binary_partial_blocks": (BINARY, (3, 6, 5), [RandomConv(channels=6, planes=4), RandomConv(channels=7)],

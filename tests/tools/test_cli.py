@@ -14,7 +14,7 @@ from s2nn.model.recipe import Recipe
 from s2nn.tools.cli import main
 
 NET = NetConfig(input_shape=(1, 8, 8), layers="8C3-16C3-MP2-8C3-FC", time_steps=2)
-COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "info")
+COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "verify", "info")
 
 
 def call(*arguments):
@@ -116,6 +116,24 @@ def test_run_fails_when_the_levels_disagree(checkpoints, tmp_path, monkeypatch, 
     assert result.exit_code == 1
     assert "the levels must agree" in result.stderr
     assert (tmp_path / "stats.json").is_file()
+
+
+def test_verify_runs_every_case(checkpoints, tmp_path, monkeypatch, stand_in):
+    stand_in_for_rtl(monkeypatch, stand_in)
+    result = call("verify", *checkpoints, "--steps", 3, "--steps", 2, "--images", 2, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    cases = json.loads(result.stdout)
+    assert [(c["weights"], c["steps"], c["stall_probability"]) for c in cases] == [
+        (weights, steps, stall) for weights in ("binary", "eta4") for steps in (3, 2) for stall in (0.0, 0.3)]
+    assert json.loads((tmp_path / "verify.json").read_text()) == cases
+    assert all(case["spikes"] > 0 and not case["failures"] for case in cases)
+
+
+def test_verify_fails_when_the_levels_disagree(checkpoints, tmp_path, monkeypatch, stand_in):
+    stand_in_for_rtl(monkeypatch, stand_in, spoil=lambda run: replace(run, logits=run.logits + 1))
+    result = call("verify", checkpoints[0], "--steps", 1, "--stalls", 0, "--images", 1, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "logits = golden model" in result.stderr
 
 
 def test_info_lists_what_other_commands_accept():

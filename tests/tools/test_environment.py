@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from s2nn.hw.spec.atomic import write_text_atomic
 from s2nn.hw.spec.errors import ToolError
-from s2nn.tools.atomic import write_text_atomic
 from s2nn.tools.environment import find_tool, package_versions, run_tool, tool_environment
 
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import TINY
 from s2nn.hw.spec.errors import DataError, SimulationError
 from s2nn.tools.lowering import common_dataset
 from s2nn.tools.plots import PLOT_FILES, draw_plots
 from s2nn.tools.run import run_comparison
+from s2nn.tools.simulation import run_golden
 from s2nn.tools.stats import read_stats
 from s2nn.tools.tables import comparison_rows, comparison_table
+from s2nn.tools.verify import compare_with_torch
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,17 @@ def test_every_check_notices(pair, workload, stand_in, tmp_path, no_plots, chang
     assert any(check["name"].startswith(law) for check in failed)
     assert any(text in line for line in result.failures)
     assert all(len(check["failures"]) >= 3 for check in failed if check["name"].startswith(law))  # one per image
+
+
+def test_torch_notices_a_wrong_golden_model(pair, workload, stand_in):
+    net = pair[1]
+    image = build_image(net.config, net.program)
+    golden = run_golden(net.config, net.program, image, workload.images, addresses=stand_in().addresses(image))
+    assert compare_with_torch(net.program, workload.images, golden).passed
+    golden.result.layers[1].spikes[2, 0, 3, 1, 1] ^= True
+    golden.result.logits[1, 0] += 1
+    failures = compare_with_torch(net.program, workload.images, golden).failures
+    assert [failure.split(":")[0] for failure in failures] == ["image 2", "image 1"]
 
 
 def test_a_result_must_come_for_every_image(pair, workload, stand_in, tmp_path):

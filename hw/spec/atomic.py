@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path`, creating its folder; an interrupted write leaves what was there before."""
     write_bytes_atomic(path, text.encode())
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON to `path`, creating its folder; an interrupted write leaves what was there."""
+    write_text_atomic(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
