@@ -133,7 +133,7 @@ def flat_members(prefix: str, signature: wiring.Signature) -> dict[str, wiring.M
 
 
 def flat_view(owner: wiring.Component, prefix: str,
-              signature: wiring.Signature) -> wiring.PureInterface | wiring.FlippedInterface:
+              signature: wiring.Signature | wiring.FlippedSignature) -> wiring.PureInterface | wiring.FlippedInterface:
     """The prefixed members of `owner` as one interface again, seen from inside, ready for `wiring.connect`."""
     view = signature.flip().create()
     for name in signature.members:

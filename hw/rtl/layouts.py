@@ -60,7 +60,7 @@ def op_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row_mod": 2, "col_mod": 2,
         "active": 1,  # the window holds a spike; otherwise the operation only carries its tags
         "weight_row": row_bits(config), "weight_phase": 4,
-        "slice_offset": (config.lanes * GROUP_TAPS - 1).bit_length(),  # channel * symbol_bits
+        "channel_row": range(config.lanes), "channel_phase": 4,  # channel * symbol_bits = 9*row + phase
         "tags": Tags,
     })
 

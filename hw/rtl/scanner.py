@@ -1,5 +1,7 @@
 """Event-driven skip: of a channel block, only the channels with a spike in the window reach the array."""
 
+from itertools import product
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
@@ -61,13 +63,14 @@ class ActivityScanner(wiring.Component):
             with m.If(~self.i.valid):
                 m.d.sync += remaining.eq(0)
 
+        channel_row, channel_phase = self._place_of_channel(m, channel)
         m.d.comb += [self.o_issue.eq(have & self.i_enable), self.o_issue_active.eq(active),
                      self.o_busy.eq(have | self.o_valid)]
         with m.If(self.i_enable):
             m.d.sync += [
                 self.o_valid.eq(have),
                 self.o.active.eq(active),
-                self.o.slice_offset.eq(channel * self.i_symbol_bits),
+                self.o.channel_row.eq(channel_row), self.o.channel_phase.eq(channel_phase),
                 self.o.row_mod.eq(block.row_mod), self.o.col_mod.eq(block.col_mod),
                 self.o.weight_row.eq(block.weight_row), self.o.weight_phase.eq(block.weight_phase),
                 self.o.tags.eq(block.tags),
@@ -79,6 +82,16 @@ class ActivityScanner(wiring.Component):
                   for bank, word in enumerate(_words(block))),
             ]
         return m
+
+    def _place_of_channel(self, m: Module, channel: Signal) -> tuple[Signal, Signal]:
+        """Quotient and remainder of channel * i_symbol_bits by nine, from a table: no multiplier, no divider."""
+        row, phase = Signal.like(channel), Signal(4)
+        widths = {GROUP_TAPS, *(range(2, self._config.index_bits + 1) if self._config.is_codebook else ())}
+        with m.Switch(Cat(channel, self.i_symbol_bits)):
+            for bits, number in product(sorted(widths), range(self._config.lanes)):
+                with m.Case(bits << len(channel) | number):
+                    m.d.comb += [row.eq(number * bits // GROUP_TAPS), phase.eq(number * bits % GROUP_TAPS)]
+        return row, phase
 
 
 def _words(block: data.View) -> list[Value]:

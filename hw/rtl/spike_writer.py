@@ -1,6 +1,7 @@
 """From words of fired spikes to the spike buffer: 2x2 max-pool, then the address in the output map."""
 
 from amaranth import Array, Module, Mux, Signal
+from amaranth.hdl import ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,7 +66,7 @@ class SpikeWriter(wiring.Component):
                      self.o_probe.tile.eq(address["tile_offset"])]
         return m
 
-    def _walk(self, m: Module, d: data.View, *, position_done: object) -> dict[str, Signal]:
+    def _walk(self, m: Module, d: data.View, *, position_done: ValueLike) -> dict[str, Signal]:
         """Raster position and its address, kept incrementally: a row of a bank ends every third row of the map."""
         address_bits = spike_address_bits(self._config)
         s = {"x": Signal(10), "y": Signal(10), "x_mod": Signal(2), "y_mod": Signal(2), "row": Signal(address_bits),

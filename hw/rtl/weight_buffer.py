@@ -1,7 +1,6 @@
 """The weight buffer: nine banks of slices, so that symbols of any width lie gapless and read in one cycle."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.hdl import Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,8 +21,9 @@ class WeightBuffer(wiring.Component):
     i_fill_start : pulse, the next beats are a tile for half i_fill_half.
     i : beats of `slices_per_beat` slices, always taken.
     i_symbol_bits : slices of a symbol in this layer.
-    i_enable : read side moves. i_read : read a symbol. i_half, i_row, i_phase, i_slice_offset : its first slice is
-        9*i_row + i_phase + i_slice_offset of that half. Only the banks that hold the symbol are read.
+    i_enable : read side moves. i_read : read a symbol. i_half, i_row, i_phase, i_channel_row, i_channel_phase :
+        its first slice is 9*(i_row + i_channel_row) + i_phase + i_channel_phase of that half. Only the banks that hold
+        the symbol are read.
     o : symbols of all lanes, three cycles later; bits at and above the symbol's width have no meaning.
     o_slice_writes, o_slice_reads : slices written (read) this cycle.
     """
@@ -40,7 +40,8 @@ class WeightBuffer(wiring.Component):
             "i_half": In(1),
             "i_row": In(row_bits(config)),
             "i_phase": In(4),
-            "i_slice_offset": In((config.lanes * GROUP_TAPS - 1).bit_length()),
+            "i_channel_row": In(range(config.lanes)),
+            "i_channel_phase": In(4),
             "o": Out(data.ArrayLayout(GROUP_TAPS, config.lanes)),
             "o_slice_writes": Out(range(config.slices_per_beat + 1)),
             "o_slice_reads": Out(range(GROUP_TAPS + 1)),
@@ -85,13 +86,12 @@ class WeightBuffer(wiring.Component):
     def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
         """Address, read, rotate: one stage each."""
         lanes, config = self._config.lanes, self._config
-        offset_row, offset_phase = _divmod9(self.i_slice_offset)
-        total_phase = self.i_phase + offset_phase
+        total_phase = self.i_phase + self.i_channel_phase
         wraps = total_phase >= GROUP_TAPS
         row, phase, half = Signal(row_bits(config)), Signal(4), Signal()
         read_phase, reading = Signal(4), Signal()
         with m.If(self.i_enable):
-            m.d.sync += [row.eq(self.i_row + offset_row + wraps), half.eq(self.i_half),
+            m.d.sync += [row.eq(self.i_row + self.i_channel_row + wraps), half.eq(self.i_half),
                          phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)), read_phase.eq(phase),
                          reading.eq(self.i_read)]
         wanted = self._banks_of_symbol(m, phase)
@@ -123,12 +123,3 @@ class WeightBuffer(wiring.Component):
                 with m.Case(first):
                     m.d.comb += banks.eq(held.rotate_left(first))
         return banks
-
-
-def _divmod9(value: Value) -> tuple[Value, Value]:
-    """Quotient and remainder by nine, by a multiplication that is exact for every value of this width."""
-    limit = 1 << len(value)
-    shift = next(k for k in range(4, 32)
-                 if all((n * (-(-(1 << k) // GROUP_TAPS))) >> k == n // GROUP_TAPS for n in range(limit)))
-    quotient = (value * (-(-(1 << shift) // GROUP_TAPS)))[shift:]
-    return quotient, (value - quotient * GROUP_TAPS)[:4]

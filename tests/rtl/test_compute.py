@@ -37,7 +37,7 @@ def random_sum(draw: random.Random, config: AcceleratorConfig, layer: Layer, *, 
         tags |= {"first": int(group == chosen[0]), "emit": int(group == chosen[-1]), "half": half,
                  "last_chunk": draw.randrange(2)}
         plan.append({"group": group, "taps": taps, "active": int(draw.random() < 0.8), "phase": phase, "row": row,
-                     "offset": offset, "slice_offset": channel * bits, "tags": tags})
+                     "offset": offset, "channel_slices": channel * bits, "tags": tags})
     return plan
 
 
@@ -48,7 +48,8 @@ def operation(op: Record) -> Record:
     for ky, kx in np.ndindex(3, 3):
         window[(first_row + ky) % 3 * 3 + (first_col + kx) % 3] = op["taps"][3 * ky + kx]
     return {"window": window, "row_mod": first_row, "col_mod": first_col, "active": op["active"],
-            "weight_row": op["row"], "weight_phase": op["offset"], "slice_offset": op["slice_offset"],
+            "weight_row": op["row"], "weight_phase": op["offset"], "channel_row": op["channel_slices"] // 9,
+            "channel_phase": op["channel_slices"] % 9,
             "tags": op["tags"]}
 
 

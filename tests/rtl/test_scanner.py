@@ -45,8 +45,8 @@ def operations(config: AcceleratorConfig, block: Record, symbol_bits: int) -> li
             tags[name] &= channel == active[0]
         for name in ("emit", "tile_last"):
             tags[name] &= channel == active[-1]
-        found.append({**side, "active": 1, "window": window(channel), "slice_offset": channel * symbol_bits,
-                      "tags": tags})
+        found.append({**side, "active": 1, "window": window(channel), "channel_row": channel * symbol_bits // 9,
+                      "channel_phase": channel * symbol_bits % 9, "tags": tags})
     return found
 
 
@@ -103,4 +103,4 @@ def test_random_blocks_with_a_stalling_array(seed: int) -> None:
     config = list(CONFIGS.values())[seed % 3]
     blocks = [random_block(draw, config, draw.sample(range(config.lanes), draw.choice((0, 0, 1, 2, config.lanes))))
               for _ in range(60)]
-    run(config, blocks, symbol_bits=draw.randrange(2, 10), seed=seed, stall=0.4)
+    run(config, blocks, symbol_bits=draw.choice((2, 3, 4, 9)), seed=seed, stall=0.4)

@@ -60,4 +60,4 @@ def test_side_file_describes_the_design(design):
     side = json.loads(design[1].read_text())
     assert side["config_digest"] == TINY.digest.hex()
     assert side["counters"] == list(COUNTERS)
-    assert {"clk", "rst", "m_axi_arvalid", "s_axil_awvalid", "interrupt"} <= {port["name"] for port in side["ports"]}
+    assert {"clk", "rst", "m_axi_arvalid", "s_axil_awvalid", "irq"} <= {port["name"] for port in side["ports"]}

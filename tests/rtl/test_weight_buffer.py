@@ -90,7 +90,8 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
                         ctx.set(dut.i_half, number % 2)
                         ctx.set(dut.i_row, row)
                         ctx.set(dut.i_phase, phase)
-                        ctx.set(dut.i_slice_offset, channel * bits)
+                        ctx.set(dut.i_channel_row, channel * bits // 9)
+                        ctx.set(dut.i_channel_phase, channel * bits % 9)
                     under_way.append(group)
                     symbols_read += group is not None
                     slices_read += ctx.get(dut.o_slice_reads)
