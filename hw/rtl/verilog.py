@@ -1,6 +1,7 @@
 """Writes an accelerator as Verilog, with a JSON side file that names its ports, counters and configuration."""
 
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,18 @@ def _shorten(text: str) -> str:
     return _ZERO_MEMORY.sub(loop, text)
 
 
-def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
-    """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole."""
+@cache
+def convert(config: AcceleratorConfig) -> tuple[str, dict[str, Any]]:
+    """Verilog and side file of an accelerator; elaborated once per process and configuration."""
     accelerator = Accelerator(config)
     text = _shorten(verilog.convert(accelerator, name=TOP, strip_internal_attrs=True))
+    return text, side_file(config, accelerator)
+
+
+def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
+    """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole."""
+    text, side = convert(config)
     paths = folder / f"{TOP}.v", folder / f"{TOP}.json"
     write_text_atomic(paths[0], text)
-    write_json_atomic(paths[1], side_file(config, accelerator))
+    write_json_atomic(paths[1], side)
     return paths
