@@ -33,7 +33,7 @@ def test_design_lints_clean(tmp_path, name):
 
 PLANTED = {
     "a latch": "reg latched; always @* if (rst) latched = clk;",
-    "two drivers": "wire twice; assign twice = clk; assign twice = rst;",
+    "a blocking register": "reg blocking; always @(posedge clk) blocking = rst;",
     "no driver": "wire floating; reg copy; always @(posedge clk) copy <= floating;",
 }
 
