@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from s2nn.hw.spec.config import CODEWORD_BYTES, DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
 from s2nn.hw.spec.image import MemoryImage
-from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, tile_bytes
+from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
 
@@ -204,7 +204,7 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
     _, c_out, groups_y, groups_x, c_in = layer.weights.symbols.shape
     codebook = layer.weights.codebook
     weights = c_out * c_in * _taps_on_map(layer, axis=1) * _taps_on_map(layer, axis=2)
-    codebook_bytes = 0 if codebook is None else len(codebook) * CODEWORD_BYTES
+    codebook_bytes = 0 if codebook is None else len(pack_codebook(config, codebook))
     index_bytes = num_tiles(config, layer) * tile_bytes(config, layer)
     return ManifestLayer(
         name=layer.name, kind=layer.kind, in_shape=layer.in_shape, conv_shape=layer.conv_shape,

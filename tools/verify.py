@@ -55,7 +55,7 @@ def verify_runs(config: AcceleratorConfig, manifest: Manifest, golden: Golden,
 
 
 def compare_with_torch(program: Program, images: NDArray[np.uint8], golden: Golden) -> Check:
-    """The golden model against torch's integer forward, which was written on its own: every layer's spikes, logits."""
+    """The golden model against torch's integer forward, which was written on its own: spikes, membranes and logits."""
     import torch  # here: it takes a second that the checks of the RTL should not wait for
 
     from s2nn.model.integer import integer_forward
@@ -65,6 +65,9 @@ def compare_with_torch(program: Program, images: NDArray[np.uint8], golden: Gold
     failures = [f"image {b}: {layer.name} differs in {wrong} spikes"
                 for layer, spikes in zip(layers, result.spikes, strict=True) for b in range(len(images))
                 if (wrong := int((spikes[:, b].numpy() != layer.spikes[b]).sum()))]
+    failures += [f"image {b}: {layer.name} differs in {wrong} membranes after the last step"
+                 for layer, membranes in zip(layers, result.membranes, strict=True) for b in range(len(images))
+                 if (wrong := int((membranes[b].numpy() != layer.membrane[b]).sum()))]
     failures += [f"image {b}: logits {golden.result.logits[b].tolist()}, torch has {logits}"
                  for b, logits in enumerate(result.logits.tolist()) if golden.result.logits[b].tolist() != logits]
     return Check(name=name, images=len(images), failures=tuple(failures))

@@ -13,7 +13,7 @@ from s2nn.hw.spec.registers import ErrorCode, Stream
 
 
 class Fetcher(wiring.Component):
-    """Walks the program one layer ahead of the sequencer and two tiles ahead of the array.
+    """Walks the program one layer ahead of the sequencer and one tile ahead of the array.
 
     It asks for nothing that has no place to go: parameters once the neurons have taken those of the tile before,
     weights once a half of the weight buffer is free, a codebook or an image once the layer before is done. So read
@@ -175,7 +175,8 @@ class Fetcher(wiring.Component):
     def _check(self, m: Module) -> Signal:
         """What this configuration cannot do. Addresses and sizes are the exporter's to check."""
         d, error = self.o_descriptor, Signal(ErrorCode, name="check_error")
-        codebook_allowed = (d.symbol_bits <= self._config.index_bits) if self._config.is_codebook else 0
+        widest = self._config.index_bits if self._config.is_codebook else 0
+        codebook_allowed = (d.symbol_bits >= 2) & (d.symbol_bits <= widest)
         symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
         known = (d.opcode == Opcode.LOAD_INPUT) | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
         with m.If(~known):

@@ -8,9 +8,9 @@ from s2nn.hw.spec.config import AcceleratorConfig
 
 
 def channel_params_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Threshold and bias of one channel, already shifted, and whether its sums are negated."""
+    """Threshold and bias of one channel, already shifted, whether its sums are negated, whether there is a channel."""
     return data.StructLayout({"bias": signed(config.membrane_bits), "threshold": signed(config.membrane_bits),
-                              "negate": 1})
+                              "negate": 1, "no_channel": 1})
 
 
 def params_layout(config: AcceleratorConfig) -> data.ArrayLayout:
@@ -72,7 +72,7 @@ class LifLane(wiring.Component):
 
         potential = Signal(width)
         m.d.comb += [potential.eq(leaked + current),
-                     self.o_spike.eq(~self.i_classify & (potential >= params.threshold))]
+                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (potential >= params.threshold))]
         with m.If(self.i_fire):
             after_spike = Mux(self.i_soft_reset, potential - params.threshold, 0)
             m.d.sync += membrane.eq(Mux(self.o_spike, after_spike, potential))

@@ -25,7 +25,8 @@ class NeuronArray(wiring.Component):
     o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
 
-    Throughput: 2*time_lanes + 1 cycles per chunk; an image layer takes time_lanes more per chunk of planes.
+    Throughput: 2*time_lanes + 2 cycles per chunk. An image layer takes time_lanes + 2 cycles per chunk of its eight
+    planes but the last, which takes time_lanes, and then 2 per time step and one per chunk of spikes.
     """
 
     def __init__(self, config: AcceleratorConfig):

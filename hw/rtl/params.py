@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.lif import params_layout
 from s2nn.hw.spec.config import PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.packing import NO_CHANNEL
 
 
 class ParamsLoader(wiring.Component):
@@ -40,6 +41,6 @@ class ParamsLoader(wiring.Component):
                 *(self.o[k].eq(self.o[k + 1]) for k in range(self._config.lanes - 1)),
                 last.bias.eq(word[:16].as_signed() << self.i_shift),
                 last.threshold.eq(word[16:31] << self.i_shift),
-                last.negate.eq(word[31]),
+                last.negate.eq(word[31]), last.no_channel.eq(word[16:31] == NO_CHANNEL),
             ]
         return m

@@ -29,7 +29,6 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("symbol_bits", 4, "slices of a group: eta for codebook layers, 9 for raw groups"),
     Field("planes", 4, "weight planes, 1..8, most significant first"),
     Field("steps", 8, "time steps T"),
-    Field("last_steps", 4, "time steps in the last output chunk"),
     Field("leak", 9, "leak factor, in units of 2**-leak_bits"),
     Field("param_shift", 4, "left shift of the threshold and bias mantissas"),
     Field("in_height", 10, "rows of the input map"),

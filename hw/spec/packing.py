@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from s2nn.hw.spec.config import CODEWORD_BYTES, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.program import THRESHOLD_LIMIT, Layer
 
+#: Threshold field of a lane without a channel.
+NO_CHANNEL = THRESHOLD_LIMIT + 1
+
 Bytes = NDArray[np.uint8]
 
 
@@ -64,9 +67,9 @@ def unpack_index(config: AcceleratorConfig, data: bytes, *, c_out: int, symbol_b
 
 
 def pack_params(config: AcceleratorConfig, layer: Layer) -> bytes:
-    """Parameter words of all channels, padded to whole tiles with channels that never fire."""
+    """Parameter words of all channels, padded to whole tiles with `NO_CHANNEL`, whose lanes never fire."""
     channels = num_tiles(config, layer) * config.lanes
-    words = np.full(channels, THRESHOLD_LIMIT << 16, dtype=np.uint32)
+    words = np.full(channels, NO_CHANNEL << 16, dtype=np.uint32)
     words[:len(layer.bias)] = ((layer.bias & 0xFFFF) | (layer.threshold << 16)
                                | (layer.negate.astype(np.int64) << 31)).astype(np.uint32)
     return words.astype("<u4").tobytes()
@@ -76,7 +79,7 @@ def unpack_params(data: bytes, *, c_out: int) -> tuple[NDArray[np.int64], NDArra
     """Inverse of `pack_params`: (threshold, bias, negate), each (c_out,)."""
     words = np.frombuffer(data, dtype="<u4")[:c_out].astype(np.int64)
     bias = ((words & 0xFFFF) ^ 0x8000) - 0x8000
-    return (words >> 16) & THRESHOLD_LIMIT, bias, (words >> 31).astype(bool)
+    return (words >> 16) & NO_CHANNEL, bias, (words >> 31).astype(bool)
 
 
 def pack_codebook(config: AcceleratorConfig, codebook: NDArray[np.uint16]) -> bytes:

@@ -147,7 +147,6 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, s
         "symbol_bits": weights.symbol_bits,
         "planes": weights.num_planes,
         "steps": program.steps,
-        "last_steps": program.steps - (chunks - 1) * config.time_lanes,
         "leak": layer.leak,
         "param_shift": layer.param_shift,
         "in_height": source.shape[1], "in_width": source.shape[2], "in_channels": 0,

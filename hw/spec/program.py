@@ -12,8 +12,9 @@ from s2nn.hw.spec.semantics import IntArray, bipolar_weight
 
 Shape = tuple[int, int, int]
 
-#: Largest mantissa of a threshold (15 bits) and of a bias (signed 16 bits) in a parameter word.
-THRESHOLD_LIMIT = (1 << 15) - 1
+#: Largest mantissa of a threshold (15 bits, of which all ones mark a lane without a channel) and of a bias (signed 16
+#: bits) in a parameter word.
+THRESHOLD_LIMIT = (1 << 15) - 2
 BIAS_LIMIT = (1 << 15) - 1
 
 
@@ -162,6 +163,8 @@ class Program:
                 raise refuse("the last layer, and no other, is the classifier", layer.kind)
             if layer.kind == "classify" and layer.out_shape[1:] != (1, 1):
                 raise refuse("the classifier must have one output position", layer.out_shape)
+            if layer.kind == "classify" and layer.leak != 1 << self.leak_bits:
+                raise refuse(f"the classifier must not leak: leak must be {1 << self.leak_bits}", layer.leak)
             for name, values, low, high in (("threshold", layer.threshold, 1, THRESHOLD_LIMIT),
                                             ("bias", layer.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)):
                 if values.shape != (c_out,) or int(values.min()) < low or int(values.max()) > high:

@@ -103,7 +103,7 @@ def _register_map() -> tuple[Register, ...]:
         ("descriptor_offset", "rw", "byte offset of the first descriptor in the image"),
         ("input_address", "rw", "byte address of the input image, aligned to 64"),
         ("output_address", "rw", "byte address that logits are written to, aligned to 64"),
-        ("layer", "r", "index of the layer that runs, or ran last"),
+        ("layer", "r", "number of the descriptor that runs, or ran last; 0 loads the input"),
     ]
     registers = [Register(name, 4 * index, access, doc) for index, (name, access, doc) in enumerate(fixed)]
     counters = [Register(name, COUNTER_BASE + 4 * index, "r", "performance counter")

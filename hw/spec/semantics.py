@@ -12,7 +12,8 @@ One time step of a neuron of channel o, with accumulator a = sum over taps of we
     v' = 0 if s else u                     hard reset
     v' = u - theta_o if s else u           soft reset
 
-v is 0 before the first step. bias_o and theta_o are 16-bit mantissas shifted left by the layer's param_shift.
+v is 0 before the first step. bias_o and theta_o are mantissas of 16 and 15 bits, shifted left by the
+layer's param_shift.
 Nothing saturates or wraps: lowering proves that no value leaves its width, and refuses the net otherwise.
 This is S2NN eq. 1-3 (arXiv 2509.24266) with the scale of each channel divided out, so that no multiplier is needed.
 """

@@ -70,6 +70,9 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     input_address = ceil_div(len(content), REGION_BYTES) * REGION_BYTES
     output_address = input_address + REGION_BYTES
     packed = [np.frombuffer(packing.pack_input(config, data), dtype=np.uint8) for data in inputs]
+    if len(packed[0]) > REGION_BYTES:
+        raise SimulationError(f"the bench holds inputs of up to {REGION_BYTES} bytes", value=len(packed[0]),
+                              field="input", source="simulate_rtl")
     output_bytes = config.logits_beats * config.axi_bytes
     job = {
         "clock_period_ps": config.clock_period_ps, "dram": dram, "memory_bytes": output_address + REGION_BYTES,

@@ -92,7 +92,7 @@ CASES = [
     Case(name="soft reset", layers=[RandomConv(channels=3, soft_reset=True, firing=0.5),
                                     RandomConv(channels=4, eta=4, soft_reset=True, firing=0.4)], steps=5),
     Case(name="full leak and none", layers=[RandomConv(channels=3, leak=0), RandomConv(channels=3, eta=4, leak=256)]),
-    Case(name="5x5 taps of four groups", layers=[RandomConv(channels=2, groups=(2, 2), pad=2),
+    Case(name="6x6 taps of four groups", layers=[RandomConv(channels=2, groups=(2, 2), pad=2),
                                                  RandomConv(channels=2, groups=(1, 2), pad=3)]),
     Case(name="7x7 classifier of 3x3 groups", layers=[RandomConv(channels=2)], in_shape=(1, 7, 7), classes=4),
     Case(name="classifier alone", layers=[], in_shape=(2, 4, 4), classifier_planes=8),

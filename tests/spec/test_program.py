@@ -32,8 +32,8 @@ INCONSISTENT = {
     "channels do not match": ({"out_shape": (7, 6, 6)}, "weights must have the layer's channels"),
     "a second image layer": ({"image_input": True}, "the first layer, and no other, reads the image"),
     "a classifier in between": ({"kind": "classify"}, "the last layer, and no other, is the classifier"),
-    "threshold 0": ({"threshold": np.array([0, 1, 1, 1, 1])}, r"threshold must be 5 mantissas in 1\.\.32767"),
-    "threshold too large": ({"threshold": np.array([1, 1, 1, 1, 32768])}, r"threshold must be 5 mantissas"),
+    "threshold 0": ({"threshold": np.array([0, 1, 1, 1, 1])}, r"threshold must be 5 mantissas in 1\.\.32766"),
+    "threshold too large": ({"threshold": np.array([1, 1, 1, 1, 32767])}, r"threshold must be 5 mantissas"),
     "bias too small": ({"bias": np.array([0, 0, 0, 0, -32769])}, r"bias must be 5 mantissas in -32768\.\.32767"),
     "too few biases": ({"bias": np.zeros(4, dtype=np.int64)}, "bias must be 5 mantissas"),
     "too few signs": ({"negate": np.zeros(4, dtype=bool)}, "negate must have 5 flags"),
@@ -46,6 +46,11 @@ def test_an_inconsistent_program_is_refused(name):
     fields, text = INCONSISTENT[name]
     with pytest.raises(LoweringError, match=text):
         changed(program_of(), 1, **fields)
+
+
+def test_a_classifier_that_leaks_is_refused():
+    with pytest.raises(LoweringError, match="must not leak: leak must be 256, not 255"):
+        changed(program_of(), 2, leak=255)
 
 
 @pytest.mark.parametrize(("symbols", "codebook"), [
@@ -148,7 +153,7 @@ def test_descriptors_say_what_the_program_is():
     program = program_of(steps=5)
     load, first, second, last = descriptors(build_image(TINY, program))
     assert (load["in_channels"], load["tile_beats"], load["out_chunks"]) == (1, ceil_div(36, 4), 4)
-    assert (first["image_input"], first["in_chunks"], first["out_chunks"], first["last_steps"]) == (1, 4, 3, 1)
+    assert (first["image_input"], first["in_chunks"], first["out_chunks"]) == (1, 4, 3)
     assert (second["codebook"], second["symbol_bits"], second["codebook_beats"], second["tiles"]) == (1, 4, 8, 2)
     # Six channels in blocks of four: a full block takes 16 slices (one row and seven), the last one 8.
     assert (second["in_blocks"], second["block_rows"], second["block_phase"]) == (2, 1, 7)
@@ -174,7 +179,7 @@ def test_the_bound_is_reached():
     # All weights +1, all pixels 255: 9 taps in the middle, no leak, no spike in four steps.
     program = program_of(TINY, [RandomConv(channels=2, leak=256)], steps=4)
     program = changed(program, 0, weights=Weights(symbols=np.full((1, 2, 1, 1, 1), 511, np.uint16)), param_shift=0,
-                      bias=np.full(2, 7), threshold=np.full(2, 32767), negate=np.zeros(2, bool))
+                      bias=np.full(2, 7), threshold=np.full(2, 32766), negate=np.zeros(2, bool))
     done = functional.run(program, np.full((1, 1, 6, 6), 255, np.uint8)).layers[0]
     assert done.fired.tolist() == [0]
     assert done.membrane.max() == program.membrane_limit(program.layers[0]) == 4 * (9 * 255 + 7)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from s2nn.hw.rtl.verilog import write_verilog
+from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, TINY
+from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.image import SectionKind
+from s2nn.hw.spec.packing import NO_CHANNEL
 from s2nn.hw.spec.registers import Cause, ErrorCode
 from s2nn.hw.tb.runner import simulate_rtl
 from s2nn.tools.manifest import describe_export
@@ -82,6 +85,22 @@ def test_rtl_equals_golden_model(rtl_build_dir, tmp_path, name, stall_probabilit
     assert any(layer.spikes.any() for layer in golden.result.layers) or not program.layers[:-1]
 
 
+def test_lanes_without_a_channel_never_fire(rtl_build_dir, tmp_path):
+    # Index 0 pads the weights. Here its codeword is all +1, and the membrane of a lane would pass any threshold.
+    program = random_program(SEED, TINY, in_shape=(1, 3, 3), steps=8, classes=4, classifier_planes=2,
+                             layers=[RandomConv(channels=64, planes=2, firing=0.8),
+                                     RandomConv(channels=5, eta=4, leak=256), RandomConv(channels=8, eta=4)])
+    program.layers[1].weights.codebook[0] = 511
+    inputs = functional.run(program, random_images(SEED, (1, 3, 3), 1)).layers[0].spikes[0]  # (T, C, 3, 3)
+    assert inputs.sum() << TINY.fraction_bits > NO_CHANNEL, "the lane must have a reason to fire"
+    image, images = build_image(TINY, program), random_images(SEED, (1, 3, 3), 1)
+    simulator = RtlSimulator(build_dir=rtl_build_dir)
+    golden = run_golden(TINY, program, image, images, addresses=simulator.addresses(image))
+    runs = simulator.run(TINY, program, image, images, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(TINY, describe_export(TINY, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures]
+
+
 @pytest.fixture
 def simulate(rtl_build_dir, tmp_path):
     """Runs the codebook program's images on the RTL with options of simulate_rtl; returns runs, image, golden."""
@@ -111,6 +130,17 @@ def test_unknown_opcode_stops_with_an_error(simulate, descriptor, opcode):
     assert [run.error for run in runs] == [ErrorCode.OPCODE] * 2
     # A descriptor is fetched ahead: it is refused while the layer before still runs, or right behind it.
     assert all(max(descriptor - 1, 0) <= run.layer <= descriptor for run in runs)
+
+
+@pytest.mark.parametrize("symbol_bits", [0, 1, 5])
+def test_index_width_that_the_codebook_lacks_is_refused(simulate, symbol_bits):
+    content = bytearray(make("codebook")[2].to_bytes())
+    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + 2 * DESCRIPTOR_BYTES
+    descriptor = DESCRIPTOR.unpack(int.from_bytes(content[start:start + DESCRIPTOR_BYTES], "little"))
+    word = DESCRIPTOR.pack(descriptor | {"symbol_bits": symbol_bits})
+    content[start:start + DESCRIPTOR_BYTES] = word.to_bytes(DESCRIPTOR_BYTES, "little")
+    runs, _ = simulate(image_bytes=bytes(content))
+    assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED] * 2
 
 
 def test_codebook_layer_on_binary_hardware_is_refused(simulate):

@@ -153,9 +153,10 @@ def test_torch_notices_a_wrong_golden_model(pair, workload, stand_in):
     golden = run_golden(net.config, net.program, image, workload.images, addresses=stand_in().addresses(image))
     assert compare_with_torch(net.program, workload.images, golden).passed
     golden.result.layers[1].spikes[2, 0, 3, 1, 1] ^= True
+    golden.result.layers[2].membrane[0, 0, 0, 0] += 1
     golden.result.logits[1, 0] += 1
     failures = compare_with_torch(net.program, workload.images, golden).failures
-    assert [failure.split(":")[0] for failure in failures] == ["image 2", "image 1"]
+    assert [failure.split(":")[0] for failure in failures] == ["image 2", "image 0", "image 1"]
 
 
 def test_a_result_must_come_for_every_image(pair, workload, stand_in, tmp_path):
