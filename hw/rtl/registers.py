@@ -9,12 +9,21 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import axi
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.registers import ADDRESS_BITS, COUNTERS, IDENTITY, OFFSET, REGISTERS, VERSION
+from s2nn.hw.spec.registers import (
+    ADDRESS_BITS,
+    COUNTERS,
+    IDENTITY,
+    OFFSET,
+    REGISTERS,
+    VERSION,
+    Control,
+    Status,
+)
 
 #: Fields of the control register.
-CONTROL = data.StructLayout({"start": 1, "interrupt_enable": 1})
+CONTROL = data.StructLayout({flag.name.lower(): 1 for flag in Control})
 #: Fields of the status register.
-STATUS = data.StructLayout({"busy": 1, "done": 1, "error": 1})
+STATUS = data.StructLayout({flag.name.lower(): 1 for flag in Status})
 #: Registers that only hold a value for the engine, which sees it as `o_<name>`.
 VALUES = ("image_address", "descriptor_offset", "input_address", "output_address")
 

@@ -1,13 +1,30 @@
 """The AXI4-Lite register map, error codes and performance counters; names are the same in RTL, simulators and plots."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Literal
 
 #: Read from the identity register: "S2NN" as a little-endian word.
 IDENTITY = int.from_bytes(b"S2NN", "little")
 #: Version of registers, descriptors and memory image; raised by every change of one of them.
 VERSION = 1
+
+
+class Control(IntFlag):
+    """Bits of the control register."""
+
+    #: Write 1 to start; ignored while busy.
+    START = 1
+    INTERRUPT_ENABLE = 2
+
+
+class Status(IntFlag):
+    """Bits of the status register."""
+
+    BUSY = 1
+    #: Write 1 to clear it, and the interrupt with it.
+    DONE = 2
+    ERROR = 4
 
 
 class ErrorCode(IntEnum):
@@ -96,8 +113,8 @@ def _register_map() -> tuple[Register, ...]:
         ("version", "r", "VERSION"),
         ("config_digest_low", "r", "bytes 0..3 of AcceleratorConfig.digest, little-endian"),
         ("config_digest_high", "r", "bytes 4..7 of AcceleratorConfig.digest"),
-        ("control", "rw", "bit 0: write 1 to start (ignored while busy); bit 1: interrupt enable"),
-        ("status", "rw", "bit 0 busy, bit 1 done, bit 2 error; write 1 to bit 1 clears done and the interrupt"),
+        ("control", "rw", "bits of Control"),
+        ("status", "rw", "bits of Status"),
         ("error", "r", "ErrorCode of the last run"),
         ("image_address", "rw", "byte address of the memory image, aligned to 64"),
         ("descriptor_offset", "rw", "byte offset of the first descriptor in the image"),

@@ -5,9 +5,7 @@ from typing import Any
 from cocotb.triggers import First, RisingEdge, Timer
 
 from s2nn.hw.spec.errors import SimulationError
-from s2nn.hw.spec.registers import COUNTERS, OFFSET
-
-START, INTERRUPT_ENABLE, CLEAR_DONE = 1, 2, 2
+from s2nn.hw.spec.registers import COUNTERS, OFFSET, Control, Status
 
 
 class Host:
@@ -65,12 +63,12 @@ class Host:
 
         A run that outlasts the timeout raises SimulationError: nothing waits for ever.
         """
-        await self.write("control", START | INTERRUPT_ENABLE)
+        await self.write("control", Control.START | Control.INTERRUPT_ENABLE)
         timeout = Timer(timeout_cycles * self._period_ps, "ps")
         if await First(RisingEdge(self._dut.irq), timeout) is timeout:
             raise SimulationError(f"a run must end within {timeout_cycles} cycles", value=await self.read("status"),
                                   field="status")
-        await self.write("status", CLEAR_DONE)
+        await self.write("status", Status.DONE)
         return await self.read("error")
 
     async def counters(self) -> dict[str, int]:

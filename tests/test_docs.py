@@ -1,0 +1,38 @@
+"""The pages under docs/ name every field, register and counter of the contract, at the place where the code has it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from s2nn.hw.spec.descriptor import DESCRIPTOR
+from s2nn.hw.spec.registers import COUNTERS, REGISTERS, Cause, ErrorCode
+
+ROOT = Path(__file__).parents[1]
+FORMATS = (ROOT / "docs" / "formats.md").read_text()
+
+
+def test_descriptor_table_is_the_descriptor():
+    rows = re.findall(r"^\| ([\d.]+) \| `(\w+)` \| (\d+) \|", FORMATS, re.MULTILINE)
+    fields = [(f"{low + field.width - 1}..{low}" if field.width > 1 else f"{low}", field.name, str(field.width))
+              for low, field in DESCRIPTOR]
+    assert [row for row in rows if row[1] in {name for _, name, _ in fields}] == fields
+
+
+def test_register_table_is_the_register_map():
+    for register in REGISTERS:
+        if register.name not in COUNTERS:
+            assert re.search(rf"^\| 0x{register.offset:02X} \| `{register.name}` \| {register.access} \|", FORMATS,
+                             re.MULTILINE), register.name
+
+
+@pytest.mark.parametrize("name", [*ErrorCode.__members__, *Cause.__members__])
+def test_codes_are_named(name):
+    assert re.search(rf"\b{name}\b", FORMATS + (ROOT / "docs" / "architecture.md").read_text(), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), target
