@@ -24,10 +24,10 @@ Controller::Controller(const Parameters& parameters, const Row* rows, int64_t nu
       refresh_due(parameters.n_refi),
       last_use(parameters.num_banks, 0),
       passed(parameters.num_banks, 0),
-      outcome(parameters.num_banks, HIT),
-      hits(parameters.num_banks),
-      misses(parameters.num_banks, nullptr),
-      wanted(parameters.num_banks, 0) {}
+      outcome(parameters.num_banks, HIT) {
+    reads.banks.resize(parameters.num_banks);
+    writes.banks.resize(parameters.num_banks);
+}
 
 void Controller::submit(int64_t arrival, int bank, int64_t row, int64_t column, bool is_write) {
     backlog.push_back({static_cast<int64_t>(completion.size()), arrival, row, column, -1, bank, is_write});
@@ -58,7 +58,7 @@ Counters Controller::counters() const {
 
 int64_t Controller::step(int64_t cycle, int64_t until) {
     until = admit(cycle, until);
-    const bool is_idle = reads.empty() && writes.empty();
+    const bool is_idle = !reads.size && !writes.size;
     const int64_t self_refresh_at = is_idle ? idle_since + parameters.self_refresh_limit : FOREVER;
     if (device.power == Power::SELF_REFRESH) return is_idle ? until : issue_rank(SRX, cycle, until);
     if (device.power == Power::DOWN) {
@@ -86,77 +86,89 @@ int64_t Controller::admit(int64_t cycle, int64_t until) {
         Queue& queue = request.is_write ? writes : reads;
         const Queue& other = request.is_write ? reads : writes;
         const int64_t depth = request.is_write ? parameters.write_queue_depth : parameters.read_queue_depth;
-        if (static_cast<int64_t>(queue.size()) == depth) return until;
+        if (queue.size == depth) return until;
         if (request.arrival == AS_SOON_AS_POSSIBLE) request.arrival = cycle;
-        for (auto older = other.rbegin(); older != other.rend(); ++older)
-            if (older->bank == request.bank && older->row == request.row && older->column == request.column) {
-                request.blocker = older->ident;
-                break;
-            }
-        queue.push_back(request);
+        for (const Request& older : other.banks[request.bank].requests)
+            if (older.row == request.row && older.column == request.column) request.blocker = older.ident;
+        queue.banks[request.bank].requests.push_back(request);
+        queue.banks[request.bank].is_stale = true;
+        queue.size++;
         backlog.pop_front();
     }
     return backlog.empty() ? until : std::min(until, backlog.front().arrival);
 }
 
+bool Controller::oldest_is_blocked(const Queue& queue) const {
+    const Request* oldest = nullptr;
+    for (const BankQueue& bank : queue.banks)
+        if (!bank.requests.empty() && (!oldest || bank.requests.front().ident < oldest->ident))
+            oldest = &bank.requests.front();
+    return oldest && is_blocked(*oldest);
+}
+
 void Controller::choose_direction() {
-    const bool read_is_blocked = !reads.empty() && is_blocked(reads.front());
-    const int64_t num_writes = writes.size();
-    if (writes.empty() || is_blocked(writes.front()))
+    if (!writes.size || oldest_is_blocked(writes))
         is_writing = false;
-    else if (reads.empty() || read_is_blocked || num_writes >= parameters.write_high_watermark)
+    else if (!reads.size || oldest_is_blocked(reads) || writes.size >= parameters.write_high_watermark)
         is_writing = true;
-    else if (num_writes <= parameters.write_low_watermark)
+    else if (writes.size <= parameters.write_low_watermark)
         is_writing = false;
+}
+
+void Controller::choose_request(BankQueue& queue, int bank) const {
+    const int64_t open_row = device.open_row[bank];
+    const int num_requests = static_cast<int>(queue.requests.size());
+    int miss = -1;
+    queue.is_stale = false;
+    for (int index = 0; index < num_requests; index++) {
+        const Request& request = queue.requests[index];
+        if (is_blocked(request)) continue;
+        if (request.row != open_row) {
+            if (miss < 0) miss = index;
+        } else if (miss < 0 || passed[bank] < parameters.row_hit_cap) {
+            queue.chosen = index;
+            queue.command = request.is_write ? WR : RD;
+            queue.passes_older = miss >= 0;
+            return;
+        }
+    }
+    queue.chosen = miss;
+    queue.command = open_row == CLOSED ? ACT : PRE;
+    queue.passes_older = false;
 }
 
 void Controller::consider_queue(int64_t cycle, Choice& best) {
     choose_direction();
-    touched.clear();
-    auto first_of_bank = [&](int bank) {
-        if (!misses[bank] && !hits[bank].request) touched.push_back(bank);
-    };
-    for (const Request& request : is_writing ? writes : reads) {
-        if (is_blocked(request)) continue;
-        const int bank = request.bank;
-        if (device.open_row[bank] != request.row) {
-            first_of_bank(bank);
-            if (!misses[bank]) misses[bank] = &request;
-        } else if (!hits[bank].request && !(misses[bank] && passed[bank] >= parameters.row_hit_cap)) {
-            first_of_bank(bank);
-            hits[bank].request = &request;
-            hits[bank].passes_older = misses[bank] != nullptr;
-        }
-    }
-    for (int bank : touched) {
+    Queue& queue = is_writing ? writes : reads;
+    for (int bank = 0; bank < parameters.num_banks; bank++) {
+        BankQueue& of_bank = queue.banks[bank];
+        if (of_bank.requests.empty()) continue;
+        if (of_bank.is_stale) choose_request(of_bank, bank);
+        if (of_bank.chosen < 0) continue;
+        const int64_t ready = std::max(cycle, device.earliest_cycle(of_bank.command, bank));
+        if (ready > best.ready) continue;
         Choice choice;
-        choice.bank = bank;
-        if (hits[bank].request) {
-            choice.request = hits[bank].request;
-            choice.passes_older = hits[bank].passes_older;
-            choice.priority = COLUMN_FIRST;
-            choice.command = is_writing ? WR : RD;
-        } else {
-            choice.request = misses[bank];
-            choice.priority = ROW_NEXT;
-            choice.command = device.open_row[bank] == CLOSED ? ACT : PRE;
-        }
-        choice.ready = std::max(cycle, device.earliest_cycle(choice.command, bank));
+        choice.ready = ready;
+        choice.priority = of_bank.command == ACT || of_bank.command == PRE ? ROW_NEXT : COLUMN_FIRST;
+        choice.request = &of_bank.requests[of_bank.chosen];
         choice.order = choice.request->ident;
+        choice.command = of_bank.command;
+        choice.bank = bank;
+        choice.passes_older = of_bank.passes_older;
         if (choice.before(best)) best = choice;
-        hits[bank].request = nullptr;
-        misses[bank] = nullptr;
     }
 }
 
 void Controller::consider_page_policy(int64_t cycle, Choice& best) {
     if (parameters.page_limit >= FOREVER || !device.num_open) return;
-    std::fill(wanted.begin(), wanted.end(), 0);
-    for (const Queue* queue : {&reads, &writes})
-        for (const Request& request : *queue)
-            if (device.open_row[request.bank] == request.row) wanted[request.bank] = 1;
     for (int bank = 0; bank < parameters.num_banks; bank++) {
-        if (device.open_row[bank] == CLOSED || wanted[bank]) continue;
+        if (device.open_row[bank] == CLOSED) continue;
+        auto wants_open_row = [&](const Request& request) { return request.row == device.open_row[bank]; };
+        auto is_wanted_in = [&](const Queue& queue) {
+            const std::vector<Request>& requests = queue.banks[bank].requests;
+            return std::any_of(requests.begin(), requests.end(), wants_open_row);
+        };
+        if (is_wanted_in(reads) || is_wanted_in(writes)) continue;
         Choice choice;
         choice.ready = std::max({cycle, last_use[bank] + parameters.page_limit, device.earliest_cycle(PRE, bank)});
         choice.priority = PAGE_POLICY;
@@ -209,7 +221,13 @@ void Controller::act_on(const Choice& choice) {
 void Controller::issue(int64_t cycle, Command command, int bank, int64_t row, int64_t column) {
     device.issue(cycle, command, bank, row);
     totals.commands[command]++;
-    if (bank != RANK_WIDE) banks[bank].commands[command]++;
+    if (bank != RANK_WIDE) {
+        banks[bank].commands[command]++;
+        reads.banks[bank].is_stale = writes.banks[bank].is_stale = true;
+    } else if (command == PREA) {
+        for (Queue* queue : {&reads, &writes})
+            for (BankQueue& of_bank : queue->banks) of_bank.is_stale = true;
+    }
     if (parameters.record_trace) trace.push_back({cycle, command, bank, row, column});
     const State next = state_of(device);
     if (next != state) {
@@ -239,7 +257,9 @@ void Controller::complete(int64_t cycle, const Request& request) {
         totals.read_latency_sum += waited;
     }
     Queue& queue = request.is_write ? writes : reads;
-    queue.erase(queue.begin() + (&request - queue.data()));
+    std::vector<Request>& requests = queue.banks[bank].requests;
+    requests.erase(requests.begin() + (&request - requests.data()));
+    queue.size--;
 }
 
 }  // namespace s2nn_dram

@@ -52,7 +52,7 @@ public:
     void submit(int64_t arrival, int bank, int64_t row, int64_t column, bool is_write);
     void advance(int64_t cycle);
     void drain();
-    int64_t num_pending() const { return backlog.size() + reads.size() + writes.size(); }
+    int64_t num_pending() const { return backlog.size() + reads.size + writes.size; }
     Counters counters() const;
 
     int64_t now = 0;
@@ -67,7 +67,20 @@ private:
         int bank;
         bool is_write;
     };
-    using Queue = std::vector<Request>;  // oldest first
+
+    // The queued requests for one bank, and what the bank works for, kept until something about the bank changes.
+    struct BankQueue {
+        std::vector<Request> requests;  // oldest first
+        bool is_stale = true;
+        int chosen = -1;  // index in `requests`, or -1
+        Command command = ACT;
+        bool passes_older = false;
+    };
+
+    struct Queue {
+        std::vector<BankQueue> banks;
+        int64_t size = 0;
+    };
 
     struct Choice {
         int64_t ready = FOREVER, priority = 0, order = 0;
@@ -86,6 +99,7 @@ private:
     int64_t step(int64_t cycle, int64_t until);
     int64_t admit(int64_t cycle, int64_t until);
     void choose_direction();
+    void choose_request(BankQueue& queue, int bank) const;
     void consider_queue(int64_t cycle, Choice& best);
     void consider_page_policy(int64_t cycle, Choice& best);
     void consider_power_down(int64_t cycle, Choice& best);
@@ -96,6 +110,7 @@ private:
     bool is_blocked(const Request& request) const {
         return request.blocker >= 0 && completion[request.blocker] == UNKNOWN;
     }
+    bool oldest_is_blocked(const Queue& queue) const;
 
     Parameters parameters;
     Device device;
@@ -109,10 +124,6 @@ private:
     Counters totals{};
     State state = PRECHARGED;
     int64_t state_since = 0;
-    std::vector<Choice> hits;  // scratch, by bank
-    std::vector<const Request*> misses;
-    std::vector<int> touched;
-    std::vector<char> wanted;
 };
 
 }  // namespace s2nn_dram

@@ -6,9 +6,10 @@ namespace s2nn_dram {
 
 Device::Device(int num_banks, int num_bank_groups, const Row* rows, int64_t num_rows)
     : open_row(num_banks, CLOSED),
-      banks_per_group(num_banks / num_bank_groups),
+      group_of(num_banks),
       group_ready(num_bank_groups),
       bank_ready(num_banks) {
+    for (int bank = 0; bank < num_banks; bank++) group_of[bank] = bank / (num_banks / num_bank_groups);
     for (int64_t index = 0; index < num_rows; index++) {
         const Row& row = rows[index];
         std::vector<Gap> following;
@@ -33,14 +34,14 @@ Device::Device(int num_banks, int num_bank_groups, const Row* rows, int64_t num_
 int64_t Device::earliest_cycle(Command command, int bank) const {
     int64_t ready = rank_ready[command];
     if (bank == RANK_WIDE) return ready;
-    return std::max({ready, group_ready[bank / banks_per_group][command], bank_ready[bank][command]});
+    return std::max({ready, group_ready[group_of[bank]][command], bank_ready[bank][command]});
 }
 
 void Device::issue(int64_t cycle, Command command, int bank, int64_t row) {
     change_state(command, bank, row);
     push(rank_ready, gaps[2][command], cycle);
     if (bank != RANK_WIDE) {
-        push(group_ready[bank / banks_per_group], gaps[1][command], cycle);
+        push(group_ready[group_of[bank]], gaps[1][command], cycle);
         push(bank_ready[bank], gaps[0][command], cycle);
     }
     for (std::size_t index : windows_of[command]) {

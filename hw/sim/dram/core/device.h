@@ -55,7 +55,7 @@ private:
     static void push(Ready& ready, const std::vector<Gap>& gaps, int64_t cycle);
     void change_state(Command command, int bank, int64_t row);
 
-    int banks_per_group;
+    std::vector<int> group_of;  // by bank
     Ready rank_ready{};
     std::vector<Ready> group_ready, bank_ready;
     std::array<std::vector<Gap>, NUM_COMMANDS> gaps[3];  // by level and preceding command
