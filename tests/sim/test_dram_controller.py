@@ -233,6 +233,11 @@ def test_hits_pass_an_older_miss_as_often_as_the_cap_says():
     assert [row for _, _, row in columns(serve(stream))] == [0] * 8 + [1]
 
 
+def test_the_cap_counts_anew_for_each_activation():
+    stream = [(0, (row, 0, burst), False) for burst, row in enumerate((0, 1, 0, 0, 1, 0))]
+    assert [row for _, _, row in columns(serve(stream, row_hit_cap=1))] == [0, 0, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize(("num_writes", "first"), [(23, 0), (24, 24 - 8)])
 def test_writes_wait_for_the_high_watermark_and_drain_to_the_low_one(num_writes, first):
     stream = [(0, (0, 0, burst), True) for burst in range(num_writes)]
@@ -315,6 +320,13 @@ def test_self_refresh_begins_after_its_idle_time_and_refreshes_once_at_its_end()
         (wake, "SRX"), (wake + 216, "REF"), (wake + 216 + N_RFC, "ACT"), (wake + 512, "RD"),  # tXS, tRFC, tXSDLL
     ]
     assert model.stats().self_refresh_cycles == wake - 123
+
+
+def test_the_refresh_clock_starts_anew_after_self_refresh():
+    stream = [(100_000, (0, 0, 0), False), (1000, (0, 0, 1), False)]
+    model = serve(stream, finish=lambda model: model.advance(107_000), self_refresh_after_cycles=7000)
+    refreshes = [record.cycle for record in model.trace if record.command == "REF"]
+    assert refreshes == [N_REFI, 100_000 + 216, 100_000 + N_REFI + 11]  # due at SRX: tXS; then PREA first
 
 
 def test_power_down_gives_way_to_self_refresh():

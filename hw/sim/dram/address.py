@@ -74,6 +74,7 @@ class AddressMap:
         for field in _FIELDS[name]:
             self._places[field] = (shift, (1 << widths[field]) - 1)
             shift += widths[field]
+        self._splits = [self._places[field] for field in ("group", "bank", "column", "row")]
 
     def locate(self, address: int) -> Location:
         """The location of the burst at byte `address`; SimulationError if it is unaligned or outside the memory."""
@@ -103,9 +104,7 @@ class AddressMap:
 
     def _split(self, address):
         """(bank, row, column) of one address, or of an array of them."""
-        group, bank, column, row = (
-            (address >> shift) & mask for shift, mask in map(self._places.get, ("group", "bank", "column", "row"))
-        )
+        group, bank, column, row = [(address >> shift) & mask for shift, mask in self._splits]
         bank = (group << self._group_shift) | bank
         return bank ^ (row & self._bank_mask) if self._has_xor else bank, row, column << self._burst_shift
 

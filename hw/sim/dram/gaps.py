@@ -8,8 +8,13 @@ from s2nn.hw.sim.dram.standard import RANK_COMMANDS, Command, DramStandard
 from s2nn.hw.spec.errors import SimulationError
 
 _START = 100_000  # far from everything before
-_ENTRY_OF = {Command.PDX: Power.DOWN, Command.SRX: Power.SELF_REFRESH}
-_POWER_AFTER = {Command.PDE: Power.DOWN, Command.SRE: Power.SELF_REFRESH} | dict.fromkeys(_ENTRY_OF, Power.UP)
+_ENTRY_OF: dict[int, Power] = {Command.PDX: Power.DOWN, Command.SRX: Power.SELF_REFRESH}
+_POWER_AFTER: dict[int, Power] = {
+    Command.PDE: Power.DOWN,
+    Command.SRE: Power.SELF_REFRESH,
+    Command.PDX: Power.UP,
+    Command.SRX: Power.UP,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,7 +159,7 @@ class Core:
         raw = _Counters()
         self._library.s2nn_dram_counters(self._handle, ctypes.byref(raw))
         lists = {name: list(getattr(raw, name)) for name in ("commands", "outcomes", "state_cycles")}
-        scalars = {name: getattr(raw, name) for name, _ in _Counters._fields_ if name not in lists}
+        scalars = {field[0]: getattr(raw, field[0]) for field in _Counters._fields_ if field[0] not in lists}
         return Counters(**lists, **scalars)
 
     def bank_counters(self) -> list[BankCounters]:

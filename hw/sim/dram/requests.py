@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from s2nn.hw.spec.errors import SimulationError
 
-_LINE = re.compile(r"(0x[0-9a-fA-F]+)\s+(?:(READ|WRITE)\s+(-?\d+)|([RW]))")
-_RULE = "a line must be `0xADDR READ|WRITE CYCLE` or `0xADDR R|W`"
+_LINE = re.compile(r"(0x[0-9a-fA-F]+)\s+(?:(READ|WRITE)\s+(-?[0-9]{1,30})|([RW]))")
 _LAST_CYCLE = 1 << 59
 
 
@@ -42,30 +41,39 @@ def read_requests(path: Path, *, capacity_bytes: int) -> RequestTrace:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-
-        def refuse(rule: str, value: object, number: int = number):
-            raise SimulationError(rule, value=value, field=f"line {number}", source=path)
-
-        match = _LINE.fullmatch(stripped)
-        if match is None:
-            refuse(_RULE, stripped)
-        address, long_form, cycle, short_form = match.groups()
-        if int(address, 16) >= capacity_bytes:
-            refuse(f"an address must lie in [0, {capacity_bytes:#x})", address)
-        if addresses and bool(arrivals) != (cycle is not None):
-            refuse("all lines must have a cycle, or none", stripped)
+        try:
+            address, is_write, cycle = _parse(stripped, capacity_bytes, after=arrivals[-1] if arrivals else 0)
+            if addresses and bool(arrivals) != (cycle is not None):
+                raise SimulationError("all lines must have a cycle, or none", value=stripped)
+        except SimulationError as error:
+            raise SimulationError(error.rule, value=error.value, field=f"line {number}", source=path) from None
+        addresses.append(address)
+        writes.append(is_write)
         if cycle is not None:
-            if int(cycle) < 0:
-                refuse("a cycle must not be negative", int(cycle))
-            if int(cycle) > _LAST_CYCLE:
-                refuse(f"a cycle must be at most {_LAST_CYCLE}", int(cycle))
-            if arrivals and int(cycle) < arrivals[-1]:
-                refuse(f"cycles must not decrease, after {arrivals[-1]}", int(cycle))
-            arrivals.append(int(cycle))
-        addresses.append(int(address, 16))
-        writes.append((long_form or short_form)[0] == "W")
+            arrivals.append(cycle)
     return RequestTrace(
         addresses=np.array(addresses, dtype=np.int64),
         is_write=np.array(writes, dtype=bool),
         arrival_cycles=np.array(arrivals, dtype=np.int64) if arrivals else None,
     )
+
+
+def _parse(line: str, capacity_bytes: int, *, after: int) -> tuple[int, bool, int | None]:
+    """(address, is it a write, cycle or None) of one line; cycles are not before `after`."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise SimulationError("a line must be `0xADDR READ|WRITE CYCLE` or `0xADDR R|W`", value=line)
+    digits, long_form, cycle, short_form = match.groups()
+    address = int(digits, 16)
+    if address >= capacity_bytes:
+        raise SimulationError(f"an address must lie in [0, {capacity_bytes:#x})", value=digits)
+    if cycle is None:
+        return address, short_form == "W", None
+    arrival = int(cycle)
+    if arrival < 0:
+        raise SimulationError("a cycle must not be negative", value=arrival)
+    if arrival > _LAST_CYCLE:
+        raise SimulationError(f"a cycle must be at most {_LAST_CYCLE}", value=arrival)
+    if arrival < after:
+        raise SimulationError(f"cycles must not decrease, after {after}", value=arrival)
+    return address, long_form == "WRITE", arrival

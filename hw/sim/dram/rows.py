@@ -96,7 +96,14 @@ _TERM = re.compile(r"\s*([+-]?)\s*(n_[a-z0-9_]+|\d+)\s*")
 
 def resolve(row: Row, timing: Timing) -> TimingConstraint:
     """The row with its latency in cycles; ConfigError for an unknown parameter or a malformed expression."""
-    return TimingConstraint(**row._asdict() | {"latency": evaluate(row.latency, timing, field=row.rule)})
+    return TimingConstraint(
+        rule=row.rule,
+        level=row.level,
+        preceding=row.preceding,
+        following=row.following,
+        latency=evaluate(row.latency, timing, field=row.rule),
+        window=row.window,
+    )
 
 
 def evaluate(expression: str, timing: Timing, *, field: str) -> int:
