@@ -95,7 +95,7 @@ class Twin:
         self._refresh_due = self._timing.n_refi
         self._refresh_end = 0
         self._idle_since = 0  # the cycle after the last column command; read while idle only
-        self._last_use = [0] * num_banks  # ACT, RD or WR
+        self._last_use = [0] * num_banks  # RD or WR: a row that was opened and not yet used is wanted
         self._passed = [0] * num_banks  # column commands that passed an older request since ACT
         self._outcome = [_HIT] * num_banks  # of the next column command
         self._trace: list[CommandRecord] = []
@@ -284,7 +284,6 @@ class Twin:
             self._issue(choice.ready, _ACT, bank, request.row)
             self._outcome[bank] = max(self._outcome[bank], _MISS)
             self._passed[bank] = 0
-            self._last_use[bank] = choice.ready
         else:
             self._issue(choice.ready, choice.command, bank, request.row, request.column)
             self._passed[bank] += choice.passes_older

@@ -210,7 +210,6 @@ void Controller::act_on(const Choice& choice) {
         issue(choice.ready, ACT, bank, choice.request->row, -1);
         outcome[bank] = std::max<int>(outcome[bank], MISS);
         passed[bank] = 0;
-        last_use[bank] = choice.ready;
     } else {
         issue(choice.ready, choice.command, bank, choice.request->row, choice.request->column);
         passed[bank] += choice.passes_older;
