@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, EngineName, PagePolicy
+from s2nn.hw.sim.dram.address import Mapping
 from s2nn.hw.spec.config import preset
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
@@ -18,6 +20,7 @@ from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 BUILD = Path("build")
 RUNS = BUILD / "run"
 DEFAULT_CONFIG = "ulx3s"
+_POLICY = ControllerConfig()
 
 main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
                    help="Spiking nets below one bit per weight: training, RTL, DRAM and energy against a fair 1-bit "
@@ -248,6 +251,59 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
         write_report(chosen, out / f"synth-{name}.json", baseline=baseline_label(name))
         output.show(results_table(chosen, baseline=baseline_label(name)))
     output.result([dataclasses.asdict(result) for result in results])
+
+
+Preset = Annotated[str, typer.Option("--preset", help="DRAM preset, see `s2nn info`, NAME:BITS for a wider bus, or "
+                                                       "a TOML file with the fields of ours.")]
+
+
+@main.command()
+@refuses_bad_input
+def dram(trace: Annotated[Path, typer.Argument(help="Lines `0xADDR READ|WRITE CYCLE` or `0xADDR R|W`.")], *,
+         preset: Preset = DEFAULT_PRESET,
+         cycles: Annotated[int | None, typer.Option(min=0, help="DRAM cycles to simulate.",
+                                                    show_default="until the last data beat")] = None,
+         commands: Annotated[Path | None, typer.Option(help="Write the command trace to this CSV file.")] = None,
+         mapping: Annotated[Mapping, typer.Option(help="Address bits from the top.")] = _POLICY.mapping,
+         page_policy: Annotated[PagePolicy, typer.Option(help="When unwanted rows close.")] = _POLICY.page_policy,
+         page_timeout: Annotated[int, typer.Option(help="Cycles, with that policy.")] = _POLICY.page_timeout_cycles,
+         row_hit_cap: Annotated[int, typer.Option(help="Hits that may pass an older miss.")] = _POLICY.row_hit_cap,
+         postpone: Annotated[int, typer.Option(help="Refreshes that may be owed.")] = _POLICY.max_postponed_refreshes,
+         power_down: Annotated[int | None, typer.Option(help="Idle cycles before it.", show_default="never")] = None,
+         self_refresh: Annotated[int | None, typer.Option(help="Idle cycles before it.", show_default="never")] = None,
+         interface: Annotated[bool, typer.Option("--interface", help="Price the data pins, too.")] = False,
+         engine: Annotated[EngineName, typer.Option(help="C++ core or its Python twin.")] = EngineName.CORE,
+         as_json: Json = False) -> None:
+    """Simulate a request trace on a DRAM command by command: counts, cycles, latencies and energy.
+
+    Example: s2nn dram requests.trc --preset ddr4-2400-8gb-x16 --cycles 100000 --json
+    """
+    from s2nn.hw.sim.dram import load_standard
+    from s2nn.tools.dram import simulate_trace, trace_tables
+
+    output = Output(as_json=as_json)
+    config = ControllerConfig(
+        mapping=mapping, page_policy=page_policy, page_timeout_cycles=page_timeout, row_hit_cap=row_hit_cap,
+        max_postponed_refreshes=postpone, power_down_after_cycles=power_down, self_refresh_after_cycles=self_refresh)
+    result = simulate_trace(trace, load_standard(preset), config=config, cycles=cycles, engine=engine,
+                            commands=commands, with_interface=interface)
+    output.show(*trace_tables(result))
+    output.result(result)
+
+
+@main.command()
+@refuses_bad_input
+def dram_gaps(*, preset: Preset = DEFAULT_PRESET, as_json: Json = False) -> None:
+    """List the least gap between any two DRAM commands, as the timing model enforces it.
+
+    Example: s2nn dram-gaps --preset ddr3-1600k-4gb-x16 --json
+    """
+    from s2nn.hw.sim.dram import load_standard
+    from s2nn.tools.dram import describe_gaps, gaps_table
+
+    output, result = Output(as_json=as_json), describe_gaps(load_standard(preset))
+    output.show(gaps_table(result))
+    output.result(result)
 
 
 @main.command()

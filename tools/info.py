@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from s2nn.hw.sim.dram import PRESET_NAMES
 from s2nn.hw.spec.config import PRESETS, AcceleratorConfig
 from s2nn.hw.spec.registers import VERSION
 from s2nn.tools.environment import package_versions
@@ -19,6 +20,7 @@ def describe_choices() -> dict[str, Any]:
 
     return {
         "configs": {name: describe_config(config) for name, config in PRESETS.items()},
+        "dram_presets": list(PRESET_NAMES),
         "checkpoints": shipped_checkpoints(),
         "recipes": shipped_recipes(),
         "datasets": list(LOADERS),
@@ -45,7 +47,7 @@ def choices_tables(choices: dict[str, Any]) -> list[Table]:
         if field not in ("name", "weight_format"):
             configs.add_row(field, *(str(config[field]) for config in choices["configs"].values()))
     names = Table(title="Names", title_justify="left", show_header=False)
-    for key in ("checkpoints", "recipes", "datasets"):
-        names.add_row(key, ", ".join(choices[key]) or "none")
+    for key in ("dram_presets", "checkpoints", "recipes", "datasets"):
+        names.add_row(key.replace("_", " "), ", ".join(choices[key]) or "none")
     names.add_row("versions", ", ".join(f"{name} {version}" for name, version in choices["versions"].items()))
     return [configs, names]

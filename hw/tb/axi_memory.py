@@ -2,8 +2,8 @@
 
 A read burst is split into the DRAM's column bursts when its address is accepted; R beats return in order, each at the
 first clock edge at which its column's data are there: completion in the DRAM plus a fixed controller and PHY latency. A
-write burst is taken in whole, stored, then written to the DRAM; B follows its last column. Reads see the writes that
-were taken in before their address was: the order of the DRAM's queue.
+write burst is taken in whole, stored, then written to the DRAM; B follows the last of its columns. Reads see the writes
+that were taken in before their address was, whatever order the DRAM's controller gives the columns.
 
 Idle cycles cost nothing: the memory sleeps until AR or AW becomes valid and touches the clock only while a burst is in
 progress. Signals are sampled before the rising edge and driven after it, which needs a clock driven by cocotb, not HDL.
@@ -19,7 +19,7 @@ from cocotb.simtime import convert, get_sim_time
 from cocotb.task import Task
 from cocotb.triggers import First, RisingEdge
 
-from s2nn.hw.sim.dram import DEFAULT_PRESET, DramModel, DramStandard, DramStats
+from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramModel, DramStandard, DramStats, EngineName
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.tb.axi_rules import BOUNDARY_BYTES, Burst, Fault, Region, Response, StablePayload
 from s2nn.hw.tb.axi_signals import AxiSignals, bit_reader
@@ -41,12 +41,12 @@ class _Read:
 
 @dataclass
 class _Write:
-    """A burst that is being taken in, then one that waits for its last DRAM request (None: nothing written)."""
+    """A burst that is being taken in, then one that waits for its DRAM requests (none: nothing written)."""
 
     burst: Burst
     beats: list[tuple[int, int]] = field(default_factory=list)
     response: int = Response.OKAY
-    last_request: int | None = None
+    requests: list[int] = field(default_factory=list)
 
 
 class AxiMemory:
@@ -57,7 +57,7 @@ class AxiMemory:
     dut, clock : the handle with the AXI signals, and the clock that the master samples on.
     clock_period_ps : its period; DRAM cycles are exact integer quotients of simulation time.
     size_bytes : bytes of memory from `base_address`; everything else answers DECERR.
-    dram : preset name or DramStandard.
+    dram, controller, engine : preset name or DramStandard, its controller's policy, C++ core or Python twin.
     latency_cycles : controller and PHY latency in cycles of `clock`, on reads and on write responses.
     stalls : AxiStalls, none by default.
     queue_depth : bursts of each direction that are accepted before the oldest is answered.
@@ -82,6 +82,8 @@ class AxiMemory:
         base_address: int = 0,
         prefix: str = "m_axi",
         dram: DramStandard | str = DEFAULT_PRESET,
+        controller: ControllerConfig | None = None,
+        engine: EngineName = EngineName.CORE,
         latency_cycles: int = DEFAULT_LATENCY_CYCLES,
         stalls: AxiStalls | None = None,
         queue_depth: int = 8,
@@ -90,7 +92,7 @@ class AxiMemory:
         reset: Any = None,
         record_trace: bool = False,
     ):
-        self.dram = DramModel(dram, record_trace=record_trace)
+        self.dram = DramModel(dram, config=controller, engine=engine, record_trace=record_trace)
         if not 0 < size_bytes <= self.dram.address_map.capacity_bytes:
             rule = f"the memory must fit the DRAM of {self.dram.address_map.capacity_bytes} bytes"
             raise SimulationError(rule, value=size_bytes, field="size_bytes")
@@ -311,8 +313,7 @@ class AxiMemory:
                     if strobe >> lane & 1:
                         self.data[word + lane] = content[lane]
             columns[self._column(offset)] = None
-        for column in columns:
-            write.last_request = self.dram.submit(self.dram.now, column, True)
+        write.requests = [self.dram.submit(self.dram.now, column, True) for column in columns]
         self._responses.append(write)
 
     def _drive_response(self):
@@ -323,7 +324,7 @@ class AxiMemory:
             self._responses.popleft()
         if self._responses:
             write = self._responses[0]
-            if self._is_done(write.last_request) and not self._stalls.draw("b"):
+            if all(map(self._is_done, write.requests)) and not self._stalls.draw("b"):
                 signals.drive("bresp", write.response)
                 signals.drive("bid", write.burst.ident)
                 signals.drive("bvalid", 1)

@@ -1,33 +1,80 @@
-"""Where a byte lives: row | bank | column | byte, from the top bit down.
+"""Where a byte lives: which address bits are its row, bank, bank group and column.
 
-Consecutive addresses fill a row of one bank, then the same row of the next bank: a stream meets one activation per
-page, and the next page is in another bank, so its ACT hides behind the current page's reads.
+The default fills a row of one bank of each group, then the same row of the next banks: a stream meets one activation
+per page, and the next page is in another bank, so its ACT hides behind the current page's reads. Bank groups alternate
+burst by burst, because column commands within one group are further apart (tCCD_L).
 """
 
+from enum import StrEnum
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from s2nn.hw.sim.dram.standard import Organisation
 from s2nn.hw.spec.errors import SimulationError
 
 
+class Mapping(StrEnum):
+    """Fields of an address from the top bit down; the lowest bits are always a burst's columns and bytes.
+
+    The `-xor` forms exchange the bank by the row's low bits, so that a power-of-two stride changes banks too.
+    """
+
+    ROW_BANK_COLUMN_GROUP = "row-bank-column-group"
+    ROW_BANK_COLUMN = "row-bank-column"
+    ROW_COLUMN_BANK = "row-column-bank"
+    ROW_BANK_COLUMN_GROUP_XOR = "row-bank-column-group-xor"
+    ROW_COLUMN_BANK_XOR = "row-column-bank-xor"
+
+
+# Fields from the lowest bit up. `column` is the part above a burst; `bank` counts within its group.
+_FIELDS = {
+    "row-bank-column-group": ("group", "column", "bank", "row"),
+    "row-bank-column": ("column", "bank", "group", "row"),
+    "row-column-bank": ("group", "bank", "column", "row"),
+}
+
+
 class Location(NamedTuple):
-    """A burst's place; `column` is that of its first beat."""
+    """A burst's place; `bank` counts over all groups (those of a group adjoin), `column` is that of its first beat."""
 
     bank: int
     row: int
     column: int
 
 
+class Locations(NamedTuple):
+    """Places of many bursts: int64 arrays of one length."""
+
+    bank: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+
+
 class AddressMap:
     """Byte address <-> location, for one organisation."""
 
-    def __init__(self, organisation: Organisation):
-        self._organisation = organisation
+    def __init__(self, organisation: Organisation, mapping: Mapping = Mapping.ROW_BANK_COLUMN_GROUP):
         self.burst_bytes = organisation.burst_bytes
         self.capacity_bytes = organisation.capacity_bytes
-        self._column_byte_bits = organisation.column_bytes.bit_length() - 1
-        self._bank_shift = organisation.row_bytes.bit_length() - 1
-        self._row_shift = self._bank_shift + organisation.num_banks.bit_length() - 1
+        name = mapping.removesuffix("-xor")
+        self._has_xor = name != mapping
+        self._bank_mask = organisation.num_banks - 1
+        self._group_shift = _bits(organisation.banks_per_group)
+        self._burst_shift = _bits(organisation.burst_length)
+        widths = {
+            "group": _bits(organisation.num_bank_groups),
+            "bank": self._group_shift,
+            "column": _bits(organisation.num_columns) - self._burst_shift,
+            "row": _bits(organisation.num_rows),
+        }
+        self._places: dict[str, tuple[int, int]] = {}  # field -> (shift, mask)
+        shift = _bits(self.burst_bytes)
+        for field in _FIELDS[name]:
+            self._places[field] = (shift, (1 << widths[field]) - 1)
+            shift += widths[field]
+        self._splits = [self._places[field] for field in ("group", "bank", "column", "row")]
 
     def locate(self, address: int) -> Location:
         """The location of the burst at byte `address`; SimulationError if it is unaligned or outside the memory."""
@@ -35,16 +82,32 @@ class AddressMap:
             raise SimulationError(f"a DRAM address must lie in [0, {self.capacity_bytes:#x})", value=address)
         if address % self.burst_bytes:
             raise SimulationError(f"a DRAM address must be a multiple of {self.burst_bytes} bytes", value=address)
-        return Location(
-            bank=(address >> self._bank_shift) & (self._organisation.num_banks - 1),
-            row=address >> self._row_shift,
-            column=(address >> self._column_byte_bits) & (self._organisation.num_columns - 1),
-        )
+        return Location(*self._split(address))
+
+    def locate_all(self, addresses: NDArray[np.int64]) -> Locations:
+        """The locations of many bursts; SimulationError names the first bad address."""
+        bad = np.flatnonzero((addresses < 0) | (addresses >= self.capacity_bytes) | (addresses % self.burst_bytes != 0))
+        if bad.size:
+            self.locate(int(addresses[bad[0]]))
+        return Locations(*self._split(addresses))
 
     def address(self, location: Location) -> int:
         """The byte address of `location` (the inverse of `locate`)."""
-        return (
-            (location.row << self._row_shift)
-            | (location.bank << self._bank_shift)
-            | (location.column << self._column_byte_bits)
-        )
+        bank = location.bank ^ (location.row & self._bank_mask if self._has_xor else 0)
+        values = {
+            "group": bank >> self._group_shift,
+            "bank": bank,
+            "column": location.column >> self._burst_shift,
+            "row": location.row,
+        }
+        return sum((values[field] & mask) << shift for field, (shift, mask) in self._places.items())
+
+    def _split(self, address):
+        """(bank, row, column) of one address, or of an array of them."""
+        group, bank, column, row = [(address >> shift) & mask for shift, mask in self._splits]
+        bank = (group << self._group_shift) | bank
+        return bank ^ (row & self._bank_mask) if self._has_xor else bank, row, column << self._burst_shift
+
+
+def _bits(power_of_two: int) -> int:
+    return power_of_two.bit_length() - 1

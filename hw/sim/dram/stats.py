@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +24,8 @@ class DramStats:
     """Counters of a run of `cycles` DRAM cycles. All integers; ratios are properties.
 
     A request is a row hit if its bank had its row open, a miss if the bank was precharged, a conflict if another row
-    was open. The three residencies add up to `cycles`; refresh lasts tRFC from REF. Latency is from arrival to the end
-    of the last data beat.
+    was open. The six residencies add up to `cycles`; refresh lasts tRFC from REF. Latency is from arrival to the end
+    of the last data beat. Counters with a default are absent from older files.
     """
 
     preset: str
@@ -51,6 +51,13 @@ class DramStats:
     refresh_cycles: int
     last_column_command_cycle: int
     finish_cycle: int  # cycle after the last data beat
+    num_pde: int = 0
+    num_pdx: int = 0
+    num_sre: int = 0
+    num_srx: int = 0
+    active_power_down_cycles: int = 0
+    precharge_power_down_cycles: int = 0
+    self_refresh_cycles: int = 0
 
     @property
     def num_requests(self) -> int:
@@ -78,11 +85,24 @@ class DramStats:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "DramStats":
         """The inverse of `as_dict`; SimulationError names a counter that is absent."""
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in values]
+        missing = [field.name for field in fields(cls) if field.name not in values and field.default is MISSING]
         if missing:
             raise SimulationError("DRAM statistics must hold every counter", value=missing, field="missing")
-        return cls(**{name: values[name] for name in names})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankStats:
+    """Counters of one bank. PREA and REF count for no bank."""
+
+    bank: int
+    num_act: int
+    num_pre: int
+    num_rd: int
+    num_wr: int
+    row_hits: int
+    row_misses: int
+    row_conflicts: int
 
 
 def write_trace(path: Path, trace: Iterable[CommandRecord]):

@@ -1,0 +1,244 @@
+"""The C++ core (`core/`): compiled on first use, kept in the user's cache, called through ctypes.
+
+The library's file name holds a hash of its sources, the compiler and the flags, so a change of any builds it anew.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from ctypes import POINTER, Structure, c_int64, c_uint8, c_void_p
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2nn.hw.sim.dram.address import Locations
+from s2nn.hw.sim.dram.config import ControllerConfig
+from s2nn.hw.sim.dram.engine import BankCounters, Counters, State
+from s2nn.hw.sim.dram.standard import Command, DramStandard, Level
+from s2nn.hw.sim.dram.stats import CommandRecord
+from s2nn.hw.spec.atomic import write_bytes_atomic
+from s2nn.hw.spec.errors import ToolError
+
+_SOURCES = ("device.h", "controller.h", "device.cpp", "controller.cpp", "api.cpp")
+_FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra")
+_COMPILERS = ("c++", "g++", "clang++")
+_NAMES = [command.name for command in Command]
+_LEVELS = (Level.BANK, Level.BANK_GROUP, Level.RANK)
+_RECORD_FIELDS = 5
+
+
+class _Parameters(Structure):
+    """Field for field `Parameters` of controller.h."""
+
+    _fields_ = [(name, c_int64) for name in (
+        "num_banks", "num_bank_groups", "read_latency", "write_latency", "n_bl", "n_rfc", "n_refi", "read_queue_depth",
+        "write_queue_depth", "write_high_watermark", "write_low_watermark", "row_hit_cap", "page_limit", "postponable",
+        "power_down_limit", "self_refresh_limit", "record_trace")]
+
+
+class _Counters(Structure):
+    """Field for field `Counters` of controller.h."""
+
+    _fields_ = [
+        ("commands", c_int64 * len(Command)),
+        ("outcomes", c_int64 * 3),
+        ("state_cycles", c_int64 * len(State)),
+        ("read_latency_min", c_int64),
+        ("read_latency_max", c_int64),
+        ("read_latency_sum", c_int64),
+        ("last_column_command_cycle", c_int64),
+        ("finish_cycle", c_int64),
+    ]
+
+
+class _BankCounters(Structure):
+    """Field for field `BankCounters` of controller.h."""
+
+    _fields_ = [("commands", c_int64 * len(Command)), ("outcomes", c_int64 * 3)]
+
+
+class Core:
+    """Controller and device of one channel in C++; see `engine.Engine` for its interface."""
+
+    def __init__(self, standard: DramStandard, config: ControllerConfig, *, record_trace: bool):
+        organisation, timing = standard.organisation, standard.timing
+        parameters = _Parameters(
+            num_banks=organisation.num_banks,
+            num_bank_groups=organisation.num_bank_groups,
+            read_latency=timing.read_latency,
+            write_latency=timing.write_latency,
+            n_bl=timing.n_bl,
+            n_rfc=timing.n_rfc,
+            n_refi=timing.n_refi,
+            read_queue_depth=config.read_queue_depth,
+            write_queue_depth=config.write_queue_depth,
+            write_high_watermark=config.write_high_watermark,
+            write_low_watermark=config.write_low_watermark,
+            row_hit_cap=config.row_hit_cap,
+            page_limit=config.page_limit_cycles,
+            postponable=config.max_postponed_refreshes * timing.n_refi,
+            power_down_limit=config.power_down_limit_cycles,
+            self_refresh_limit=config.self_refresh_limit_cycles,
+            record_trace=record_trace,
+        )
+        rows = np.array(
+            [
+                (_LEVELS.index(row.level), _bits(row.preceding), _bits(row.following), row.latency, row.window)
+                for row in standard.constraints
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 5)
+        self._num_banks = organisation.num_banks
+        self._num_requests = 0
+        self._commands: list[CommandRecord] = []
+        self._library = _library()
+        self._handle = c_void_p(self._library.s2nn_dram_create(ctypes.byref(parameters), _pointer(rows), len(rows)))
+
+    def __del__(self):
+        if hasattr(self, "_handle"):
+            self._library.s2nn_dram_destroy(self._handle)
+
+    @property
+    def now(self) -> int:
+        """Every command before this cycle is decided."""
+        return self._library.s2nn_dram_now(self._handle)
+
+    @property
+    def num_pending(self) -> int:
+        """Requests without a column command."""
+        return self._library.s2nn_dram_num_pending(self._handle)
+
+    def submit(self, arrival: int, bank: int, row: int, column: int, is_write: bool):
+        """Append one request."""
+        self._library.s2nn_dram_submit(self._handle, arrival, bank, row, column, is_write)
+        self._num_requests += 1
+
+    def submit_all(self, arrivals: NDArray[np.int64], places: Locations, is_write: NDArray[np.bool_]):
+        """Append many requests."""
+        columns = [np.ascontiguousarray(values, dtype=np.int64) for values in (arrivals, *places)]
+        writes = np.ascontiguousarray(is_write, dtype=np.uint8)
+        self._library.s2nn_dram_submit_all(
+            self._handle, len(writes), *map(_pointer, columns), writes.ctypes.data_as(POINTER(c_uint8))
+        )
+        self._num_requests += len(writes)
+
+    def completion(self, ident: int) -> int:
+        """Cycle after the request's last data beat, or UNKNOWN."""
+        return self._library.s2nn_dram_completion(self._handle, ident)
+
+    def completions(self) -> NDArray[np.int64]:
+        """Completion of every request."""
+        cycles = np.empty(self._num_requests, dtype=np.int64)
+        self._library.s2nn_dram_completions(self._handle, _pointer(cycles))
+        return cycles
+
+    def advance(self, cycle: int):
+        """Decide every command before `cycle`."""
+        self._library.s2nn_dram_advance(self._handle, cycle)
+
+    def drain(self):
+        """Serve everything and advance past the last data beat."""
+        self._library.s2nn_dram_drain(self._handle)
+
+    def commands(self) -> list[CommandRecord]:
+        """Every command so far."""
+        first = len(self._commands)
+        records = np.empty((self._library.s2nn_dram_num_commands(self._handle) - first, _RECORD_FIELDS), dtype=np.int64)
+        self._library.s2nn_dram_commands(self._handle, first, _pointer(records))
+        self._commands += [CommandRecord(cycle, _NAMES[command], *rest) for cycle, command, *rest in records.tolist()]
+        return self._commands
+
+    def counters(self) -> Counters:
+        """Counters of the cycles [0, now)."""
+        raw = _Counters()
+        self._library.s2nn_dram_counters(self._handle, ctypes.byref(raw))
+        lists = {name: list(getattr(raw, name)) for name in ("commands", "outcomes", "state_cycles")}
+        scalars = {field[0]: getattr(raw, field[0]) for field in _Counters._fields_ if field[0] not in lists}
+        return Counters(**lists, **scalars)
+
+    def bank_counters(self) -> list[BankCounters]:
+        """Counters by bank."""
+        raw = (_BankCounters * self._num_banks)()
+        self._library.s2nn_dram_bank_counters(self._handle, raw)
+        return [BankCounters(commands=list(bank.commands), outcomes=list(bank.outcomes)) for bank in raw]
+
+
+def _bits(commands: tuple[Command, ...]) -> int:
+    """A set of commands as a number, bit by value."""
+    return sum(1 << command for command in set(commands))
+
+
+def _pointer(array: NDArray[np.int64]):
+    return array.ctypes.data_as(POINTER(c_int64))
+
+
+# -- the library -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The loaded library, with the types of its functions."""
+    library = ctypes.CDLL(str(build_library()))
+    handle, number, numbers = c_void_p, c_int64, POINTER(c_int64)
+    signatures = {
+        "create": (handle, [POINTER(_Parameters), numbers, number]),
+        "destroy": (None, [handle]),
+        "submit": (None, [handle, *[number] * 5]),
+        "submit_all": (None, [handle, number, *[numbers] * 4, POINTER(c_uint8)]),
+        "advance": (None, [handle, number]),
+        "drain": (None, [handle]),
+        "now": (number, [handle]),
+        "num_pending": (number, [handle]),
+        "completion": (number, [handle, number]),
+        "completions": (None, [handle, numbers]),
+        "num_commands": (number, [handle]),
+        "commands": (None, [handle, number, numbers]),
+        "counters": (None, [handle, POINTER(_Counters)]),
+        "bank_counters": (None, [handle, POINTER(_BankCounters)]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, f"s2nn_dram_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def build_library() -> Path:
+    """Compile the core unless that was done before; returns the library's path. ToolError without a compiler.
+
+    The environment variable CXX names the compiler, XDG_CACHE_HOME the cache.
+    """
+    sources = {name: files("s2nn.hw.sim.dram").joinpath("core", name).read_bytes() for name in _SOURCES}
+    compiler = _compiler()
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+    digest = hashlib.sha256(b"\0".join([*sources.values(), compiler.encode(), version, " ".join(_FLAGS).encode()]))
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2nn"
+    library = folder / f"dram-{digest.hexdigest()[:16]}.so"
+    if not library.is_file():
+        write_bytes_atomic(library, _compile(compiler))
+    return library
+
+
+def _compiler() -> str:
+    names = [name for name in (os.environ.get("CXX"), *_COMPILERS) if name]
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        rule = "the DRAM core needs a C++ compiler (set CXX), the Python twin (engine 'twin') none; tried"
+        raise ToolError(f"{rule} {', '.join(names)}")
+    return found
+
+
+def _compile(compiler: str) -> bytes:
+    """The library's bytes."""
+    with as_file(files("s2nn.hw.sim.dram").joinpath("core")) as core, tempfile.TemporaryDirectory() as scratch:
+        library = Path(scratch) / "dram.so"
+        units = [str(core / name) for name in _SOURCES if name.endswith(".cpp")]
+        result = subprocess.run([compiler, *_FLAGS, *units, "-o", str(library)], capture_output=True, text=True)
+        if result.returncode:
+            raise ToolError(f"the DRAM core must compile:\n{result.stderr}", source=compiler)
+        return library.read_bytes()
