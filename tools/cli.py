@@ -226,6 +226,27 @@ def report(folder: RunFolder = None, *, as_json: Json = False) -> None:
     output.result(str(path))
 
 
+TableName = Annotated[str, typer.Option("--table", help="Energy table: datasheet, convention or a JSON file.")]
+Node = Annotated[str | None, typer.Option("--node", help="Node of the table's SRAM.", show_default="its first")]
+
+
+@main.command()
+@refuses_bad_input
+def price(document: Annotated[Path, typer.Argument(help="stats.json or compare.json, or its folder.")], *,
+          table: TableName = "datasheet", node: Node = None, as_json: Json = False) -> None:
+    """Price an old run anew: its counters times an energy table.
+
+    Example: s2nn price build/run/mnist5k-ulx3s --table convention
+    """
+    from s2nn.hw.sim.energy_table import load_table
+    from s2nn.tools.pricing import price_document, price_table, read_priced
+
+    output = Output(as_json=as_json)
+    result = price_document(read_priced(document), load_table(table, node=node), source=document)
+    output.show(price_table(result))
+    output.result(result)
+
+
 @main.command()
 @refuses_bad_input
 def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset; default: one per target.")] = None,
