@@ -7,6 +7,7 @@ cell can stand beside it, labelled measured.
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from s2nn.hw.sim.traffic import (
 from s2nn.hw.sim.work import compute_cycles, expected_counters
 from s2nn.hw.spec.atomic import write_json_atomic, write_text_atomic
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.errors import ConfigError, SimulationError
+from s2nn.hw.spec.errors import ConfigError, LoweringError, SimulationError
 from s2nn.tools.environment import package_versions
 from s2nn.tools.net_statistics import (
     DEFAULT_IMAGES,
@@ -176,6 +177,7 @@ def _cell(grid: Grid, net: NetShape, plan: Schedule, storage: StorageFormat, ste
           statistics: NetStatistics) -> dict[str, Any]:
     traffic = Traffic(net=net, config=grid.config, schedule=plan, storage=storage, steps=steps,
                       spike_buffer_bytes=grid.spike_buffer_bytes)
+    _check_weight_buffer(traffic)
     counters = expected_counters(traffic, statistics.sub_bit if storage.codebook_bits else statistics.one_bit)
     run = run_trace(traffic, counters, preset=grid.dram, requests_per_layer=grid.requests_per_layer)
     need = traffic.spike_buffer_need_bytes
@@ -191,6 +193,17 @@ def _cell(grid: Grid, net: NetShape, plan: Schedule, storage: StorageFormat, ste
         "spike_buffer_need_bytes": need,
         "maps_in_dram": sorted(traffic.maps_in_dram),
     }
+
+
+def _check_weight_buffer(traffic: Traffic) -> None:
+    """A tile is fetched once because the weight buffer holds it whole: refuse a layer of which that is not so."""
+    room = GROUP_TAPS * traffic.config.weight_rows
+    for layer in traffic.net.layers:
+        slices = math.ceil(layer.num_groups * traffic.storage.bits(layer))
+        if slices > room:
+            raise LoweringError(f"a tile must fit the weight buffer of {traffic.config.name}: groups*bits <= {room}",
+                                value=slices, field=traffic.storage.name,
+                                source=f"{traffic.net.name}: layer {layer.name}")
 
 
 def _summary(grid: Grid, net: str, plan: str, storage: str, origin: str, layers: list[dict[str, Any]], dram: Any,

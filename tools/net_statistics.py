@@ -12,7 +12,7 @@ from s2nn.hw.sim import functional
 from s2nn.hw.sim.activity import pixel_planes
 from s2nn.hw.sim.net_shapes import INPUT, NetShape
 from s2nn.hw.sim.work import LayerActivity, independent_activity, measured_activity
-from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.tools.lowering import common_dataset, load_workload, lower_checkpoint, shipped_pair
 
@@ -75,7 +75,7 @@ def net_statistics(net: NetShape, config: AcceleratorConfig, *, steps: int, spik
         raise ConfigError("spike rate must lie in 0..1", value=spike_rate)
     if net.name == TRAINED_NET:
         return _measured(config, steps, images, data_root)
-    return _assumed(net, config, spike_rate)
+    return _assumed(net, config, steps, spike_rate)
 
 
 def _measured(config: AcceleratorConfig, steps: int, images: int, data_root: Path | None) -> NetStatistics:
@@ -97,10 +97,10 @@ def _measured(config: AcceleratorConfig, steps: int, images: int, data_root: Pat
         activity_from=f"measured: golden model of {names}, T = {steps}, {images} test images of {workload.dataset}")
 
 
-def _assumed(net: NetShape, config: AcceleratorConfig, spike_rate: float) -> NetStatistics:
-    rates = {layer.name: _PIXEL_BIT_RATE if layer.source == INPUT and not net.input_spikes else spike_rate
-             for layer in net.layers}
-    activity = {name: independent_activity(rate, time_lanes=config.time_lanes, lanes=config.lanes)
+def _assumed(net: NetShape, config: AcceleratorConfig, steps: int, spike_rate: float) -> NetStatistics:
+    images = {layer.name: layer.source == INPUT and not net.input_spikes for layer in net.layers}
+    rates = {name: _PIXEL_BIT_RATE if image else spike_rate for name, image in images.items()}
+    activity = {name: independent_activity(rate, planes=PIXEL_BITS if images[name] else steps, config=config)
                 for name, rate in rates.items()}
     bits = sum(PUBLISHED_KERNEL_BITS) / len(PUBLISHED_KERNEL_BITS)
     return NetStatistics(

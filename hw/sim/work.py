@@ -48,11 +48,15 @@ class LayerActivity:
                 raise ConfigError("must lie in 0..1", value=value, field=name, source="LayerActivity")
 
 
-def independent_activity(rate: float, *, time_lanes: int, lanes: int) -> LayerActivity:
-    """Shares if each bit were set with probability `rate`, independently: real spikes cluster, and more is skipped."""
-    step, window = 1 - (1 - rate) ** GROUP_TAPS, 1 - (1 - rate) ** (GROUP_TAPS * time_lanes)
-    return LayerActivity(window_share=window, step_share=step, silent_block_share=(1 - window) ** lanes,
-                         silent_step_share=(1 - step) ** lanes)
+def independent_activity(rate: float, *, planes: int, config: AcceleratorConfig) -> LayerActivity:
+    """Shares if each bit of a map of `planes` planes were set with probability `rate`, independently of the others:
+    real spikes cluster, and more is skipped."""
+    chunks = [min(config.time_lanes, planes - start) for start in range(0, planes, config.time_lanes)]
+    silent = [(1 - rate) ** (GROUP_TAPS * lanes) for lanes in chunks]
+    silent_step = (1 - rate) ** GROUP_TAPS
+    return LayerActivity(window_share=1 - sum(silent) / len(chunks), step_share=1 - silent_step,
+                         silent_block_share=sum(share**config.lanes for share in silent) / len(chunks),
+                         silent_step_share=silent_step**config.lanes)
 
 
 def measured_activity(config: AcceleratorConfig, layer: Layer, maps: Sequence[NDArray[np.bool_]]) -> LayerActivity:

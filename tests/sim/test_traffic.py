@@ -211,7 +211,7 @@ def test_a_residual_is_read_beside_the_layers_input():
 # -- time --------------------------------------------------------------------------------------------------------------
 
 def timed(one, cap):
-    activity = independent_activity(0.15, time_lanes=4, lanes=16)
+    activity = independent_activity(0.15, planes=4, config=ULX3S)
     counters = expected_counters(one, {layer.name: activity for layer in one.net.layers})
     return counters, run_trace(one, counters, preset="ddr3l-1600-4gb-x16", requests_per_layer=cap)
 
@@ -241,11 +241,17 @@ def test_sampling_a_long_layer_changes_little():
 
 
 def test_independent_activity_is_a_probability():
-    one = independent_activity(0.1, time_lanes=2, lanes=4)
+    one = independent_activity(0.1, planes=2, config=TINY)  # lanes of 4, two planes side by side
     assert one.step_share == pytest.approx(1 - 0.9**9)
     assert one.window_share == pytest.approx(1 - 0.9**18)
     assert one.silent_block_share == pytest.approx(0.9**72)
-    silent = independent_activity(0, time_lanes=4, lanes=16)
+    assert one.silent_step_share == pytest.approx(0.9**36)
+    # Three planes are a chunk of two and a chunk of one.
+    odd = independent_activity(0.1, planes=3, config=TINY)
+    assert odd.window_share == pytest.approx(1 - (0.9**18 + 0.9**9) / 2)
+    assert odd.silent_block_share == pytest.approx((0.9**72 + 0.9**36) / 2)
+    assert independent_activity(0.1, planes=1, config=TINY).window_share == pytest.approx(one.step_share)
+    silent = independent_activity(0, planes=4, config=ULX3S)
     assert (silent.window_share, silent.silent_block_share) == (0, 1)
 
 
@@ -269,7 +275,7 @@ REFUSED = [
     (lambda: replace(SMALL, layers=(SMALL.layers[0], *SMALL.layers)), "names of layers must be unique"),
     (lambda: traffic(steps=0), "steps: time steps must be at least 1, not 0"),
     (lambda: traffic(spike_buffer_bytes=-1), "spike_buffer_bytes: must not be negative"),
-    (lambda: independent_activity(1.5, time_lanes=1, lanes=1), r"must lie in 0\.\.1"),
+    (lambda: independent_activity(1.5, planes=2, config=TINY), r"must lie in 0\.\.1"),
     (lambda: expected_counters(traffic(), {}), "activities must name every layer, not 'conv0'"),
     (lambda: timed(traffic(), 0), "requests per layer must be at least 1, not 0"),
 ]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from s2nn.hw.sim.energy_table import load_table
 from s2nn.hw.sim.traffic import STREAMS
 from s2nn.hw.spec.config import TINY, ULX3S
-from s2nn.hw.spec.errors import ConfigError, SimulationError
+from s2nn.hw.spec.errors import ConfigError, LoweringError, SimulationError
 from s2nn.tools.cli import main
 from s2nn.tools.compare import MEASURED, MODELLED, Grid, energy_by_source, read_compare, run_compare, write_compare
 from s2nn.tools.compare_plots import draw_compare
@@ -144,6 +144,18 @@ REFUSED = [
 def test_an_unknown_choice_is_refused(changes, text):
     with pytest.raises(ConfigError, match=text):
         run_compare(replace(GRID, **({"nets": ("vgg16",)} | changes)))
+
+
+@pytest.mark.parametrize(("weight_rows", "fits"), [(512, True), (256, False)])
+def test_a_tile_must_fit_the_weight_buffer(weight_rows, fits):
+    """VGG-16 has 512 input channels: 512 x 9 bits are 512 rows of nine banks."""
+    grid = replace(GRID, nets=("vgg16",), schedules=("once_chip",), etas=(4,), requests_per_layer=1,
+                   config=replace(ULX3S, weight_rows=weight_rows))
+    if fits:
+        assert len(run_compare(grid)["cells"]) == 3
+    else:
+        with pytest.raises(LoweringError, match=r"layer conv8: packed: a tile must fit the weight buffer .* not 4608"):
+            run_compare(grid)
 
 
 @pytest.mark.parametrize("field", ["nets", "schedules", "etas"])
