@@ -117,7 +117,7 @@ def _stack(axes: Axes, cells: Sequence[Cell], parts: Mapping[str, Callable[[Cell
         bottom = [below + more for below, more in zip(bottom, values, strict=True)]
         axes.bar(0, 0, color=colour, label=label)  # a legend entry in every panel, whatever it shows
     for place, (cell, total) in enumerate(zip(cells, bottom, strict=True)):
-        text = f"{total:,.4g}"
+        text = f"{total:,.0f}" if total >= 1000 else f"{total:.4g}"
         if cell["storage"] != cell["baseline"]:
             baseline = next(height for other, height in zip(cells, bottom, strict=True)
                             if (other["storage"], other["origin"]) == (cell["baseline"], cell["origin"]))
@@ -127,7 +127,8 @@ def _stack(axes: Axes, cells: Sequence[Cell], parts: Mapping[str, Callable[[Cell
     names = [cell["storage"] + ("\n(bound)" if cell["is_bound"] else "")
              + ("\nRTL" if cell["origin"] == MEASURED else "") for cell in cells]
     axes.set_xticks(range(len(cells)), names, fontsize=8)
-    axes.margins(x=0.1, y=0.22)
+    axes.margins(x=0.1)
+    axes.set_ylim(0, 1.25 * max(bottom))
 
 
 def _titled(figure: Figure, document: Mapping[str, Any], net: str, title: str, *,

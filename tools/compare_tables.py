@@ -9,7 +9,8 @@ from rich.table import Table
 from s2nn.hw.sim.traffic import SCHEDULES
 
 _NOTES = ("memory, compute: time if only the one were the limit. backgr.: standby and refresh of the DRAM over the "
-          "longer of the two, layer by layer.")
+          "longer of the two, layer by layer. * a bound: no code of single kernels is smaller, side information is not "
+          "counted.")
 
 
 def compare_tables(document: Mapping[str, Any]) -> list[Table]:
@@ -31,7 +32,7 @@ def compare_tables(document: Mapping[str, Any]) -> list[Table]:
             if before != (cell["schedule"], cell["origin"]):
                 before = cell["schedule"], cell["origin"]
                 table.add_row(f"[bold]{cell['schedule']}[/bold]\n[dim]{cell['origin']}[/dim]")
-            table.add_row(f" {cell['storage']}{' bound' if cell['is_bound'] else ''}", *_figures(cell))
+            table.add_row(f" {cell['storage']}{'*' if cell['is_bound'] else ''}", *_figures(cell))
         tables.append(table)
         tables.append(_buffers(document, name))
     return tables

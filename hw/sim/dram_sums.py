@@ -38,12 +38,12 @@ def to_document(run: DramStats) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any], *, source: object) -> DramStats:
     """Inverse of `to_document`; extremes, which it does not hold, are 0. Raises `SimulationError` for what is absent or
     not a count, `ConfigError` for a memory that is not known."""
-    for name in ("preset", *ADDITIVE_FIELDS):
+    if not isinstance(document.get("preset"), str):
+        raise SimulationError("must be a name", value=document.get("preset"), field="dram.preset", source=source)
+    for name in ADDITIVE_FIELDS:
         value = document.get(name)
-        kind = str if name == "preset" else int
-        if not isinstance(value, kind) or (kind is int and value < 0):
-            raise SimulationError("must be a count, or the preset's name", value=value, field=f"dram.{name}",
-                                  source=source)
+        if not isinstance(value, int) or value < 0:
+            raise SimulationError("must be a count", value=value, field=f"dram.{name}", source=source)
     timing = preset(document["preset"]).timing
     extremes = dict.fromkeys(_NOT_ADDITIVE, 0) | {"preset": document["preset"], "t_ck_ps": timing.t_ck_ps,
                                                   "n_bl": timing.n_bl}

@@ -67,6 +67,7 @@ SPOILERS = [
     (lambda stats: stats["nets"][1]["dram"].pop("num_rd"), r"nets\[1\]: dram.num_rd: must be a count"),
     (lambda stats: stats["nets"][1]["dram"].update(num_act=-1), r"dram.num_act: must be a count, .*not -1"),
     (lambda stats: stats["nets"][1]["dram"].update(preset="sdram"), "a DRAM preset must be one of"),
+    (lambda stats: stats["nets"][1]["dram"].update(preset=7), "dram.preset: must be a name, not 7"),
     (lambda stats: stats["nets"][0]["layers"][2]["counters"].update({"array.adds": "many"}),
      r"nets\[0\]: layers\[2\]: array.adds: must be a count, not 'many'"),
     (lambda stats: stats["nets"].append(7), r"nets\[2\]: layers: must be there"),
