@@ -25,7 +25,7 @@ LINKS := $(FARM)/model $(FARM)/hw $(FARM)/tools
 CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u GNUMAKEFLAGS
 RUN := $(CLEAN_ENV) PATH="$$(cd "$(VENV)/bin" && pwd):$$PATH"
 
-.PHONY: help setup sim test export plots synth train lint lint-style lint-layers lint-types clean distclean FORCE
+.PHONY: help setup sim test export plots compare synth train lint lint-style lint-layers lint-types clean distclean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS='options of the command behind it'] [PYTHON=python3.x] [VENV=folder]"
@@ -49,6 +49,9 @@ export: $(STAMP) ## pack the committed checkpoints into memory images
 
 plots: $(STAMP) ## draw the plots of the last run
 	@$(RUN) s2nn plots $(ARGS)
+
+compare: $(STAMP) ## formats x schedules on the DRAM model, against the 1-bit baseline; under build/compare
+	@$(RUN) s2nn compare $(ARGS)
 
 synth: $(STAMP) ## synthesise both weight formats: area and Fmax
 	@$(RUN) s2nn synth $(ARGS)

@@ -14,11 +14,12 @@ import typer
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, EngineName, PagePolicy
 from s2nn.hw.sim.dram.address import Mapping
 from s2nn.hw.spec.config import preset
-from s2nn.hw.spec.errors import SimulationError
+from s2nn.hw.spec.errors import ConfigError, SimulationError
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 
 BUILD = Path("build")
 RUNS = BUILD / "run"
+COMPARISON = BUILD / "compare"
 DEFAULT_CONFIG = "ulx3s"
 _POLICY = ControllerConfig()
 
@@ -196,16 +197,21 @@ RunFolder = Annotated[Path | None, typer.Argument(help="Folder of a run.", show_
 @main.command()
 @refuses_bad_input
 def plots(folder: RunFolder = None, *, as_json: Json = False) -> None:
-    """Draw the plots of a run again, from its stats.json.
+    """Draw the plots of a run or a comparison again, from its stats.json or compare.json.
 
     Example: s2nn plots build/run/mnist5k-ulx3s
     """
+    from s2nn.tools.compare import COMPARE_FILE, read_compare
+    from s2nn.tools.compare_plots import draw_compare
     from s2nn.tools.plots import draw_plots
     from s2nn.tools.stats import last_run, read_stats
 
     output = Output(as_json=as_json)
     chosen = folder if folder is not None else last_run(RUNS)
-    paths = draw_plots(read_stats(chosen), chosen / "plots")
+    if (chosen / COMPARE_FILE).is_file():
+        paths = draw_compare(read_compare(chosen), chosen / "plots")
+    else:
+        paths = draw_plots(read_stats(chosen), chosen / "plots")
     output.show(*map(str, paths))
     output.result([str(path) for path in paths])
 
@@ -227,6 +233,82 @@ def report(folder: RunFolder = None, *, as_json: Json = False) -> None:
     path = write_report(stats, draw_plots(stats, chosen / "plots"), chosen / REPORT_FILE)
     output.show(str(path))
     output.result(str(path))
+
+
+TableName = Annotated[str, typer.Option("--table", help="Energy table: datasheet, convention or a JSON file.")]
+Node = Annotated[str | None, typer.Option("--node", help="Node of the table's SRAM.", show_default="its first")]
+
+
+@main.command()
+@refuses_bad_input
+def price(document: Annotated[Path, typer.Argument(help="stats.json or compare.json, or its folder.")], *,
+          table: TableName = "datasheet", node: Node = None, as_json: Json = False) -> None:
+    """Price an old run anew: its counters times an energy table.
+
+    Example: s2nn price build/run/mnist5k-ulx3s --table convention
+    """
+    from s2nn.hw.sim.energy_table import load_table
+    from s2nn.tools.pricing import price_document, price_table, read_priced
+
+    output = Output(as_json=as_json)
+    result = price_document(read_priced(document), load_table(table, node=node), source=document)
+    output.show(price_table(result))
+    output.result(result)
+
+
+@main.command()
+@refuses_bad_input
+def compare(nets: Annotated[list[str] | None, typer.Argument(
+                help="default, vgg16, resnet19, s2nn-scnn.", show_default="default vgg16 resnet19")] = None, *,
+            schedules: Annotated[list[str] | None, typer.Option(
+                "--schedule", help="per_step, per_step_state, once_dram, once_chip; again for more.",
+                show_default="all but per_step_state")] = None,
+            etas: Annotated[list[int] | None, typer.Option(
+                "--eta", help="Sub-bit format, again for more.", show_default="4")] = None,
+            config: Config = DEFAULT_CONFIG,
+            dram: Annotated[str | None, typer.Option(help="Preset of the memory.",
+                                                     show_default="ddr3l-1600-4gb-x16")] = None,
+            steps: Annotated[int | None, typer.Option(min=1, help="Time steps T.", show_default="each net's")] = None,
+            spike_rate: Annotated[float, typer.Option(help="Assumed for nets without a checkpoint.")] = 0.15,
+            images: Annotated[int, typer.Option(min=1, help="Test images on which the trained net is measured.")] = 8,
+            spike_buffer_kib: Annotated[int | None, typer.Option(
+                min=0, help="Room for maps of once_chip.", show_default="what the net needs")] = None,
+            requests_per_layer: Annotated[int, typer.Option(
+                min=1, help="DRAM bursts simulated of a layer; a longer layer is sampled.")] = 16384,
+            measured: Annotated[Path | None, typer.Option(
+                help="stats.json of a run of the default net, to stand beside the model.")] = None,
+            protocol: Annotated[str | None, typer.Option(help="s2nn-paper: the published table instead.")] = None,
+            out: Annotated[Path, typer.Option(help="Folder for JSON, CSV and plots.")] = COMPARISON, data: Data = None,
+            as_json: Json = False) -> None:
+    """Formats x schedules, every DRAM stream counted, each cell against the 1-bit baseline of its schedule.
+
+    Example: s2nn compare vgg16 --schedule once_chip --eta 4 --eta 5
+    """
+    from s2nn.hw.sim.dram import DEFAULT_PRESET
+    from s2nn.tools.compare import DEFAULT_ETAS, DEFAULT_NETS, DEFAULT_SCHEDULES, Grid, run_compare, write_compare
+    from s2nn.tools.compare_plots import draw_compare
+    from s2nn.tools.compare_tables import compare_tables
+    from s2nn.tools.protocol import protocol_tables, run_protocol, write_protocol
+    from s2nn.tools.stats import read_stats
+
+    output = Output(as_json=as_json)
+    if protocol is not None:
+        if nets:
+            raise ConfigError("a protocol has a net of its own: name none beside it", value=nets, field="nets")
+        result = run_protocol(protocol)
+        output.show(*protocol_tables(result), f"data and plot: {write_protocol(result, out)}")
+        output.result(result)
+        return
+    grid = Grid(nets=nets or DEFAULT_NETS, schedules=schedules or DEFAULT_SCHEDULES, etas=etas or DEFAULT_ETAS,
+                config=preset(config), dram=dram or DEFAULT_PRESET, steps=steps, spike_rate=spike_rate, images=images,
+                spike_buffer_bytes=None if spike_buffer_kib is None else 1024 * spike_buffer_kib,
+                requests_per_layer=requests_per_layer)
+    document = run_compare(grid, measured=None if measured is None else read_stats(measured), data_root=data,
+                           tell=output.tell)
+    write_compare(out, document)
+    draw_compare(document, out / "plots")
+    output.show(*compare_tables(document), f"data and plots: {out}")
+    output.result(document)
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """What the on-chip parts did, in the terms of the energy tables: accesses to memories and operations in logic.
 
-Counted from the performance counters, which the RTL was checked against:
+Counted from the performance counters by layer, so that energy is a function of what stats.json holds:
 
     weight buffer   one bank read of `lanes` bits per bit of a symbol, one bank write per slice
     spike buffer    nine bank reads of one word per window, one write per word
@@ -13,25 +13,34 @@ Counted from the performance counters, which the RTL was checked against:
 Not priced: clock tree, control, the DMA's buffers, leakage; nor the toggling of lanes without a spike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from s2nn.hw.sim.activity import Activity
 from s2nn.hw.sim.energy import LogicActivity, SramActivity
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
-from s2nn.hw.spec.program import Program
+
+#: Counters that decide the on-chip energy; a layer that does not hold one counts 0.
+_COUNTERS = ("array.adds", "neuron.updates", "weight_buffer.slice_reads", "weight_buffer.slice_writes",
+             "spike_buffer.window_reads", "spike_buffer.word_writes")
 
 
-def on_chip_activities(config: AcceleratorConfig, program: Program,
-                       activities: Sequence[Activity]) -> tuple[list[SramActivity], list[LogicActivity]]:
-    """Memory accesses and logic operations of the runs of all images together."""
-    counts = {name: sum(activity.total[name] for activity in activities) for name in activities[0].total}
+def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, int]], *,
+                       spike_bank_bytes: int | None = None) -> tuple[list[SramActivity], list[LogicActivity]]:
+    """Memory accesses and logic operations of the steps with these counters, together.
+
+    Parameters
+    ----------
+    layers : counters of the input load and of each layer, under the names of `s2nn.hw.spec.registers.COUNTERS`.
+    spike_bank_bytes : size of one of the nine spike banks; None: that of the configuration.
+    """
+    counts = {name: sum(counters.get(name, 0) for counters in layers) for name in _COUNTERS}
     word_bits, adds, updates = config.word_bits, counts["array.adds"], counts["neuron.updates"]
     accumulations = adds + adds // config.lanes
     memories = [
         SramActivity(name="weight_buffer", capacity_bytes=2 * config.weight_rows * config.lanes // 8,
                      word_bits=config.lanes, reads=counts["weight_buffer.slice_reads"],
                      writes=counts["weight_buffer.slice_writes"]),
-        SramActivity(name="spike_buffer", capacity_bytes=config.spike_words * word_bits // 8, word_bits=word_bits,
+        SramActivity(name="spike_buffer", word_bits=word_bits,
+                     capacity_bytes=spike_bank_bytes or config.spike_words * word_bits // 8,
                      reads=GROUP_TAPS * counts["spike_buffer.window_reads"],
                      writes=counts["spike_buffer.word_writes"]),
     ]
@@ -43,20 +52,11 @@ def on_chip_activities(config: AcceleratorConfig, program: Program,
         LogicActivity(name="neuron_compare", op="compare", bits=config.membrane_bits, count=updates),
         LogicActivity(name="neuron_membrane", op="register", bits=config.membrane_bits, count=updates),
     ]
-    lookups, levels = _lookups(config, program, activities)
-    if lookups:
+    # A layer with a codebook looks up one entry per lane and window, through as many levels as an index has bits.
+    decoded = [counters for counters in layers if counters.get("dram.codebook_read_bytes", 0)]
+    if decoded:
+        lookups, levels = (config.lanes * sum(counters[name] for counters in decoded)
+                           for name in ("array.active_windows", "weight_buffer.slice_reads"))
         logic += [LogicActivity(name="codebook_entry", op="register", bits=GROUP_TAPS, count=lookups),
                   LogicActivity(name="codebook_select", op="mux", bits=GROUP_TAPS, count=levels)]
     return memories, logic
-
-
-def _lookups(config: AcceleratorConfig, program: Program, activities: Sequence[Activity]) -> tuple[int, int]:
-    """Codebook look-ups of all lanes, and the multiplexer levels that they pass."""
-    lookups = levels = 0
-    for activity in activities:
-        for layer, (_, counters) in zip(program.layers, activity.steps[1:], strict=True):
-            if layer.weights.codebook is not None:
-                count = config.lanes * counters["array.active_windows"]
-                lookups += count
-                levels += count * layer.weights.symbol_bits
-    return lookups, levels

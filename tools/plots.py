@@ -3,38 +3,27 @@
 A plot names its workload and baseline. Solid bars are measured on the RTL, hatched ones are modelled from its counters.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.resources import as_file, files
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.registers import Cause
+from s2nn.tools.plotting import COLOURS, MODELLED_HATCH, legend_beside, plot_style, write_figure
 from s2nn.tools.stats import ALL_STREAMS
 
 #: File names of the plots, in the order of a report.
 PLOT_FILES = ("dram_access.png", "energy.png", "cycles.png")
-_MODELLED_HATCH = "//"
-_COLOURS = ("#33658a", "#f26419", "#86bbd8", "#758e4f", "#f6ae2d", "#7a5195", "#9c9c9c", "#c94c4c", "#444444")
 
 
 def draw_plots(stats: Mapping[str, Any], folder: Path) -> list[Path]:
     """Draw all plots as PNG files in a folder, which is created; returns their paths."""
     paths = []
-    with _style():
+    with plot_style():
         for name, draw in zip(PLOT_FILES, (dram_access, energy_by_source, cycles_by_cause), strict=True):
-            figure = draw(stats)
-            FigureCanvasAgg(figure)
-            paths.append(folder / name)
-            write_bytes_atomic(paths[-1], _png(figure))
+            paths.append(write_figure(draw(stats), folder / name))
     return paths
 
 
@@ -48,10 +37,10 @@ def dram_access(stats: Mapping[str, Any]) -> Figure:
     for panel, title, chosen in ((axes[0], "weights only", weights), (axes[1], "all streams", streams)):
         parts = {label: [net["counters"][name] / images / 1024 for net in stats["nets"]]
                  for label, name in chosen.items()}
-        _stack(panel, stats, parts, colours=[_COLOURS[list(streams).index(label)] for label in parts], modelled=False)
+        _stack(panel, stats, parts, colours=[COLOURS[list(streams).index(label)] for label in parts], modelled=False)
         panel.set_title(title)
         panel.set_ylabel("DRAM traffic / KiB per image")
-    _legend(axes[1])
+    legend_beside(axes[1])
     return _titled(figure, stats, "DRAM access, measured (RTL)")
 
 
@@ -79,10 +68,10 @@ def energy_by_source(stats: Mapping[str, Any]) -> Figure:
         "DRAM background": per_image([one["dram"]["background_pj"] for one in priced]),
     }
     for panel, title, parts in ((axes[0], "dynamic", dynamic), (axes[1], "with refresh and background", whole)):
-        _stack(panel, stats, parts, colours=_COLOURS, modelled=True)
+        _stack(panel, stats, parts, colours=COLOURS, modelled=True)
         panel.set_title(title)
         panel.set_ylabel("energy / µJ per image")
-        _legend(panel)
+        legend_beside(panel)
     return _titled(figure, stats, "Energy, modelled (datasheet table on measured counters)")
 
 
@@ -94,10 +83,10 @@ def cycles_by_cause(stats: Mapping[str, Any]) -> Figure:
     causes = [cause.name.lower() for cause in Cause]
     parts = {cause.replace("_", " "): [net["counters"][f"cycles.{cause}"] / images / 1000 for net in stats["nets"]]
              for cause in causes}
-    _stack(axes[0], stats, parts, colours=_COLOURS, modelled=False)
+    _stack(axes[0], stats, parts, colours=COLOURS, modelled=False)
     axes[0].set_title("cycles by cause")
     axes[0].set_ylabel("clock cycles / 1000 per image")
-    _legend(axes[0])
+    legend_beside(axes[0])
     places = stats["config"]["lanes"] * stats["config"]["time_lanes"]
     labels = [net["label"] for net in stats["nets"]]
     for offset, label, share in (
@@ -105,7 +94,7 @@ def cycles_by_cause(stats: Mapping[str, Any]) -> Figure:
             (0.2, "PEs that add", [net["counters"]["array.adds"] / places for net in stats["nets"]])):
         values = [100 * part / net["counters"]["cycles.total"] for part, net in zip(share, stats["nets"], strict=True)]
         bars = axes[1].bar([place + offset for place in range(len(labels))], values, width=0.4, label=label,
-                           color=_COLOURS[0 if offset < 0 else 1])
+                           color=COLOURS[0 if offset < 0 else 1])
         axes[1].bar_label(bars, fmt="%.1f", fontsize=8)
     axes[1].set_xticks(range(len(labels)), labels)
     axes[1].set_ylim(0, 100)
@@ -123,7 +112,7 @@ def _stack(axes: Axes, stats: Mapping[str, Any], parts: Mapping[str, Sequence[fl
     for (label, values), colour in zip(parts.items(), colours, strict=False):
         if any(values):
             axes.bar(labels, values, bottom=bottom, label=label, color=colour, width=0.5, edgecolor="white",
-                     hatch=_MODELLED_HATCH if modelled else None, linewidth=0.4)
+                     hatch=MODELLED_HATCH if modelled else None, linewidth=0.4)
         bottom = [low + value for low, value in zip(bottom, values, strict=True)]
     for place, total in enumerate(bottom):
         text = f"{total:.3g}"
@@ -134,29 +123,9 @@ def _stack(axes: Axes, stats: Mapping[str, Any], parts: Mapping[str, Sequence[fl
     axes.margins(x=0.12, y=0.2)
 
 
-def _legend(axes: Axes) -> None:
-    """Beside the bars, in the order in which they are stacked."""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-
 def _titled(figure: Figure, stats: Mapping[str, Any], title: str) -> Figure:
     workload, config = stats["workload"], stats["config"]
     figure.suptitle(f"{title}\n{workload['dataset']}, T = {workload['steps']}, mean of {workload['images']} images; "
                     f"{config['name']}: {config['lanes']} lanes x {config['time_lanes']}; baseline: "
                     f"{stats['baseline']}", x=0.01, ha="left", fontsize=10)
     return figure
-
-
-def _png(figure: Figure) -> bytes:
-    sink = BytesIO()
-    figure.savefig(sink, format="png", metadata={"Software": None})
-    return sink.getvalue()
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """The project's style, for as long as the plots are drawn."""
-    with as_file(files("s2nn.tools").joinpath("s2nn.mplstyle")) as path, mpl.rc_context():
-        style.use(path)
-        yield

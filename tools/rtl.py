@@ -10,13 +10,14 @@ from s2nn.hw.rtl.verilog import write_verilog
 from s2nn.hw.sim.activity import Addresses
 from s2nn.hw.sim.dram import DEFAULT_PRESET
 from s2nn.hw.sim.dram.stats import DramStats
+from s2nn.hw.sim.dram_sums import difference
 from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.tb.runner import REGION_BYTES, RtlRun, simulate_rtl
-from s2nn.tools.simulation import SimulatedImage, Tell, dram_difference
+from s2nn.tools.simulation import SimulatedImage, Tell
 
 # Section kinds of the image to the streams that read them; "input" and "logits" are regions of their own.
 _STREAM_OF_REGION = {"descriptors": "descriptor", "codebook": "codebook", "params": "params", "index": "index",
@@ -74,6 +75,6 @@ def simulated_image(program: Program, run: RtlRun, number: int) -> SimulatedImag
         num_bursts[stream] += traffic[f"{direction}_bursts"]
     for moved, unit in ((num_bytes, "bytes"), (num_bursts, "bursts")):
         moved["other"] = run.axi[f"read_{unit}"] + run.axi[f"write_{unit}"] - sum(moved.values())
-    dram = dram_difference(DramStats.from_dict(run.dram["after"]), DramStats.from_dict(run.dram["before"]))
+    dram = difference(DramStats.from_dict(run.dram["after"]), DramStats.from_dict(run.dram["before"]))
     return SimulatedImage(logits=run.logits[:program.num_classes], spikes=tuple(spikes), stray_spikes=stray,
                           counters=run.counters, bus_bytes=num_bytes, bus_bursts=num_bursts, dram=dram)

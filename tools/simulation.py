@@ -1,7 +1,7 @@
 """What the tools ask of a simulator of the accelerator, and what it gives back for each image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,12 +18,6 @@ from s2nn.hw.spec.program import Program
 #: Called with one line of text when something longer begins.
 Tell = Callable[[str], None]
 
-# Fields of DramStats that are not sums over time: what the memory is, and extremes since its start.
-_NOT_ADDITIVE = ("preset", "t_ck_ps", "n_bl", "read_latency_min_cycles", "read_latency_max_cycles",
-                 "last_column_command_cycle", "finish_cycle")
-#: Fields of DramStats that add up over runs.
-ADDITIVE_DRAM_FIELDS = tuple(field.name for field in fields(DramStats) if field.name not in _NOT_ADDITIVE)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedImage:
@@ -36,7 +30,7 @@ class SimulatedImage:
     counters : every performance counter by name.
     bus_bytes, bus_bursts : what crossed AXI, by stream: those of `activity.READ_STREAMS`, "logits" (written), and
         "other" (no stream's addresses), which must be zero.
-    dram : statistics of the DRAM model over this run; its extremes (`_NOT_ADDITIVE`) count from the first run.
+    dram : statistics of the DRAM model over this run; its extremes (`dram_sums`) count from the first run.
     """
 
     logits: NDArray[np.int64]
@@ -75,13 +69,3 @@ def run_golden(config: AcceleratorConfig, program: Program, image: MemoryImage, 
     result = functional.run(program, images)
     activities = expected_activity(config, program, image, images, result, addresses=addresses)
     return Golden(result=result, activities=activities)
-
-
-def dram_difference(after: DramStats, before: DramStats) -> DramStats:
-    """Statistics of what happened between two snapshots of one memory."""
-    return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in ADDITIVE_DRAM_FIELDS})
-
-
-def dram_sum(runs: list[DramStats]) -> DramStats:
-    """Statistics of several runs of one memory together; at least one."""
-    return replace(runs[-1], **{name: sum(getattr(run, name) for run in runs) for name in ADDITIVE_DRAM_FIELDS})

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from s2nn.hw.sim.dram_sums import to_document, total
 from s2nn.hw.sim.energy import energy
 from s2nn.hw.sim.energy_table import TABLE_NAMES, load_table
 from s2nn.hw.spec.atomic import write_text_atomic
@@ -21,7 +22,7 @@ from s2nn.tools.environment import package_versions
 from s2nn.tools.lowering import LoweredNet, Workload
 from s2nn.tools.manifest import Manifest
 from s2nn.tools.on_chip import on_chip_activities
-from s2nn.tools.simulation import ADDITIVE_DRAM_FIELDS, Golden, SimulatedImage, dram_sum
+from s2nn.tools.simulation import Golden, SimulatedImage
 from s2nn.tools.verify import Check
 
 FORMAT = "s2nn-stats"
@@ -44,8 +45,9 @@ def net_stats(net: LoweredNet, manifest: Manifest, workload: Workload, golden: G
               runs: Sequence[SimulatedImage], checks: Sequence[Check], *, seconds: float) -> dict[str, Any]:
     """Everything that one net's run leaves behind, as JSON values."""
     counters = {name: sum(run.counters[name] for run in runs) for name in runs[0].counters}
-    dram = dram_sum([run.dram for run in runs])
-    memories, logic = on_chip_activities(net.config, net.program, golden.activities)
+    dram = total([run.dram for run in runs])
+    layers = _layers(golden)
+    memories, logic = on_chip_activities(net.config, [layer["counters"] for layer in layers])
     tables = {name: energy(dram=dram, sram=memories, logic=logic, table=load_table(name)) for name in TABLE_NAMES}
     predictions = [int(run.logits.argmax()) for run in runs]
     hits = sum(int(p == label) for p, label in zip(predictions, workload.labels, strict=True))
@@ -64,10 +66,9 @@ def net_stats(net: LoweredNet, manifest: Manifest, workload: Workload, golden: G
         "labels": [int(label) for label in workload.labels],
         "counters": counters,
         "counters_per_image": [dict(run.counters) for run in runs],
-        "layers": _layers(net, golden),
+        "layers": layers,
         "hidden_weight_read_bytes": _hidden_weight_bytes(net, golden),
-        "dram": {"preset": dram.preset, "t_ck_ps": dram.t_ck_ps}
-                | {name: getattr(dram, name) for name in ADDITIVE_DRAM_FIELDS},
+        "dram": to_document(dram),
         "energy_pj": tables,
         "checks": [asdict(check) | {"failures": list(check.failures), "passed": check.passed} for check in checks],
         "seconds": round(seconds, 2),
@@ -155,7 +156,7 @@ def failed_checks(stats: Mapping[str, Any]) -> list[str]:
             for net in stats["nets"] for check in net["checks"] if check["failures"]]
 
 
-def _layers(net: LoweredNet, golden: Golden) -> list[dict[str, Any]]:
+def _layers(golden: Golden) -> list[dict[str, Any]]:
     """Expected counters by step, summed over the images; their total equals the measured one (a check)."""
     steps = [activity.steps for activity in golden.activities]
     return [{"name": name, "counters": {key: sum(image[index][1][key] for image in steps) for key in counters}}

@@ -85,7 +85,7 @@ def expected_activity(config: AcceleratorConfig, program: Program, image: Memory
     first = program.layers[0]
     activities = []
     for b, pixels in enumerate(images):
-        maps = [_pixel_planes(pixels)] + [layer.spikes[b] for layer in result.layers]  # (planes, C, H, W) each
+        maps = [pixel_planes(pixels)] + [layer.spikes[b] for layer in result.layers]  # (planes, C, H, W) each
         load = {"spike_buffer.word_writes": first.in_shape[1] * first.in_shape[2] * config.pixel_chunks}
         steps = [(LOAD_INPUT, _counters(traffic[0], load))]
         for index, layer in enumerate(program.layers):
@@ -104,7 +104,7 @@ def _counters(*parts: Mapping[str, int]) -> dict[str, int]:
     return counters
 
 
-def _pixel_planes(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def pixel_planes(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels (C, H, W) to bit planes (8, C, H, W), most significant first."""
     shifts = np.arange(PIXEL_BITS - 1, -1, -1, dtype=np.uint8)[:, None, None, None]
     return (pixels[None] >> shifts & 1).astype(np.bool_)
@@ -138,7 +138,7 @@ def _work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
     """On-chip counters of one layer, without its spikes; planes (T or 8, C, H, W) is its input."""
     tiles, weight_planes, steps = fields["tiles"], fields["planes"], fields["steps"]
     _, height, width = layer.conv_shape
-    lanes_with_spike = _window_lanes(config, layer, planes)  # (chunks, groups, C, H', W')
+    lanes_with_spike = window_lanes(config, layer, planes)  # (chunks, groups, C, H', W')
     chunks, groups, channels = lanes_with_spike.shape[:3]
     active = lanes_with_spike > 0
     blocks = ceil_div(channels, config.lanes)
@@ -159,7 +159,7 @@ def _work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
     }
 
 
-def _window_lanes(config: AcceleratorConfig, layer: Layer, planes: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def window_lanes(config: AcceleratorConfig, layer: Layer, planes: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Time lanes in which each 3x3 window has a set bit: (chunks, kernel groups, C, H', W')."""
     _, height, width = layer.conv_shape
     _, _, groups_y, groups_x, _ = layer.weights.symbols.shape

@@ -22,6 +22,11 @@ NO_CHANNEL = THRESHOLD_LIMIT + 1
 Bytes = NDArray[np.uint8]
 
 
+def padded_bytes(config: AcceleratorConfig, bits: int) -> int:
+    """Bytes of `bits` padded to whole AXI beats."""
+    return ceil_div(bits, config.axi_data_bits) * config.axi_bytes
+
+
 def num_tiles(config: AcceleratorConfig, layer: Layer) -> int:
     """Tiles of `lanes` output channels."""
     return ceil_div(layer.out_shape[0], config.lanes)
@@ -29,8 +34,7 @@ def num_tiles(config: AcceleratorConfig, layer: Layer) -> int:
 
 def tile_bytes(config: AcceleratorConfig, layer: Layer) -> int:
     """Bytes of one tile of the index stream, padded to whole AXI beats."""
-    bits = layer.num_groups * layer.weights.symbol_bits * config.lanes
-    return ceil_div(bits, config.axi_data_bits) * config.axi_bytes
+    return padded_bytes(config, layer.num_groups * layer.weights.symbol_bits * config.lanes)
 
 
 def index_padding_bytes(config: AcceleratorConfig, layer: Layer) -> int:
