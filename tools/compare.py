@@ -42,7 +42,7 @@ from s2nn.tools.net_statistics import (
     NetStatistics,
     net_statistics,
 )
-from s2nn.tools.pricing import counters_energy, read_priced
+from s2nn.tools.pricing import config_of, counters_energy, counters_of, read_priced, required
 from s2nn.tools.simulation import Tell
 
 FORMAT = "s2nn-compare"
@@ -237,36 +237,44 @@ def _with_ratios(cell: dict[str, Any], baseline: Mapping[str, Any]) -> dict[str,
 
 def _measured_cells(grid: Grid, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The RTL's run of the trained net as cells of `once_chip`, per image; its first net must be the 1-bit one."""
-    if AcceleratorConfig.from_json(stats["config"]).digest != grid.config.digest:
-        raise ConfigError("a measured run must be of the accelerator that is compared", value=stats["config"]["name"],
+    config = config_of(stats, source="measured")
+    if config.digest != grid.config.digest:
+        raise ConfigError("a measured run must be of the accelerator that is compared", value=config.name,
                           field="config", source="measured")
     if TRAINED_NET not in grid.nets or "once_chip" not in grid.schedules:
         raise ConfigError(f"a measured run can stand beside net {TRAINED_NET} with schedule once_chip only",
                           value=[*grid.nets, *grid.schedules], source="measured")
-    net, steps, cells = net_shape(TRAINED_NET), stats["workload"]["steps"], []
-    for found in stats["nets"]:
-        storage = packed() if found["label"] == "binary" else sub_bit(int(found["label"].removeprefix("eta")))
-        traffic = Traffic(net=net, config=grid.config, schedule=schedule("once_chip"), storage=storage, steps=steps)
-        cells.append(_measured_cell(grid, stats, found, traffic))
-    if not cells or cells[0]["storage"] != BASELINE:
-        raise ConfigError("a measured run must begin with the 1-bit net", source="measured")
+    storages = {"binary": packed()} | {f"eta{eta}": sub_bit(eta) for eta in range(2, 7)}
+    workload, cells = required(stats, "workload", dict, "measured"), []
+    steps, images = (required(workload, name, int, "measured: workload") for name in ("steps", "images"))
+    if images < 1:
+        raise SimulationError("must be at least 1", value=images, field="images", source="measured: workload")
+    for number, found in enumerate(required(stats, "nets", list, "measured")):
+        where = f"measured: nets[{number}]"
+        label = required(found, "label", str, where)
+        if label not in storages or (number == 0) != (label == "binary"):
+            raise ConfigError("a measured run must begin with the 1-bit net, and sub-bit nets must follow",
+                              value=label, source=where)
+        traffic = Traffic(net=net_shape(TRAINED_NET), config=grid.config, schedule=schedule("once_chip"),
+                          storage=storages[label], steps=steps)
+        cells.append(_measured_cell(grid, found, traffic, images, where))
     return [_with_ratios(cell, cells[0]) for cell in cells]
 
 
-def _measured_cell(grid: Grid, stats: Mapping[str, Any], found: Mapping[str, Any], traffic: Traffic) -> dict[str, Any]:
-    images, clock_mhz = stats["workload"]["images"], grid.config.clock_mhz
-    layers = [{"name": layer["name"], "counters": {name: round(value / images)
-                                                   for name, value in layer["counters"].items()}}
-              for layer in found["layers"]]
-    names = [layer["name"] for layer in layers[1:]]
+def _measured_cell(grid: Grid, found: Mapping[str, Any], traffic: Traffic, images: int, where: str) -> dict[str, Any]:
+    clock_mhz = grid.config.clock_mhz
+    steps = [(required(layer, "name", str, where), counters_of(layer, where))
+             for layer in required(found, "layers", list, where)]
+    layers = [{"name": name, "counters": {counter: round(value / images) for counter, value in counters.items()}}
+              for name, counters in steps]
+    names = [name for name, _ in steps[1:]]
     if names != [layer.name for layer in traffic.net.layers]:
-        raise ConfigError(f"a measured run must be of net {TRAINED_NET}", value=names, source="measured")
-    dram = scaled(from_document(found["dram"], source=found["label"]), 1 / images)
-    need = traffic.spike_buffer_need_bytes
+        raise ConfigError(f"a measured run must be of net {TRAINED_NET}", value=names, source=where)
+    dram = scaled(from_document(required(found, "dram", dict, where), source=where), 1 / images)
+    cycles = required(required(found, "counters", dict, where), "cycles.total", int, where)
     return _summary(grid, TRAINED_NET, "once_chip", traffic.storage.name, MEASURED, layers, dram,
                     grid.config.spike_buffer_bytes // GROUP_TAPS) | {
         "is_bound": False, "steps": traffic.steps, "memory_us": None,
         "compute_us": sum(compute_cycles(layer["counters"]) for layer in layers) / clock_mhz,
-        "time_us": found["counters"]["cycles.total"] / images / clock_mhz,
-        "spike_buffer_need_bytes": need,
+        "time_us": cycles / images / clock_mhz, "spike_buffer_need_bytes": traffic.spike_buffer_need_bytes,
         "maps_in_dram": []}

@@ -51,21 +51,43 @@ def price_document(document: Mapping[str, Any], table: EnergyTable, *, source: o
     Raises `SimulationError` that names the entry and the field that is absent or is no count.
     """
     entries = PRICED_FORMATS[document["format"]][1]
+    config = config_of(document, source=source)
+    priced = []
+    for number, entry in enumerate(required(document, entries, list, source)):
+        where = f"{source}: {entries}[{number}]"
+        layers = [counters_of(layer, f"{where}: layers[{index}]")
+                  for index, layer in enumerate(required(entry, "layers", list, where))]
+        dram = from_document(required(entry, "dram", dict, where), source=where)
+        bank = None if entry.get("spike_bank_bytes") is None else required(entry, "spike_bank_bytes", int, where)
+        priced.append({"label": required(entry, "label", str, where),
+                       "energy_pj": counters_energy(config, layers, dram, table, spike_bank_bytes=bank)})
+    return {"table": table.name, "node": table.node, "document": document["format"], "entries": priced}
+
+
+def config_of(document: Mapping[str, Any], *, source: object) -> AcceleratorConfig:
+    """The accelerator of a document; `SimulationError` or `ConfigError` if it is absent or none."""
     try:
-        config = AcceleratorConfig.from_json(_field(document, "config", dict, source))
+        return AcceleratorConfig.from_json(required(document, "config", dict, source))
     except TypeError as error:
         raise SimulationError(f"must be numbers where AcceleratorConfig has some ({error})", field="config",
                               source=source) from error
-    priced = []
-    for number, entry in enumerate(_field(document, entries, list, source)):
-        where = f"{source}: {entries}[{number}]"
-        layers = [_counters(layer, f"{where}: layers[{index}]")
-                  for index, layer in enumerate(_field(entry, "layers", list, where))]
-        dram = from_document(_field(entry, "dram", dict, where), source=where)
-        bank = None if entry.get("spike_bank_bytes") is None else _field(entry, "spike_bank_bytes", int, where)
-        priced.append({"label": _field(entry, "label", str, where),
-                       "energy_pj": counters_energy(config, layers, dram, table, spike_bank_bytes=bank)})
-    return {"table": table.name, "node": table.node, "document": document["format"], "entries": priced}
+
+
+def counters_of(layer: Any, where: str) -> dict[str, int]:
+    """Counters of one step of a document; `SimulationError` names one that is no count."""
+    counters = required(layer, "counters", dict, where)
+    for name, value in counters.items():
+        if not isinstance(value, int) or value < 0:
+            raise SimulationError("must be a count", value=value, field=name, source=where)
+    return counters
+
+
+def required(holder: Any, name: str, kind: type, where: object) -> Any:
+    """A field of a document; `SimulationError` if it is absent or of another kind."""
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(value, kind):
+        raise SimulationError(f"must be there, as {kind.__name__}", value=value, field=name, source=where)
+    return value
 
 
 def price_table(result: Mapping[str, Any]) -> Table:
@@ -80,18 +102,3 @@ def price_table(result: Mapping[str, Any]) -> Table:
                  one["on_chip_total_pj"], one["total_pj"])
         table.add_row(entry["label"], *(f"{value / 1e6:,.2f}" for value in parts))
     return table
-
-
-def _counters(layer: Any, where: str) -> dict[str, int]:
-    counters = _field(layer, "counters", dict, where)
-    for name, value in counters.items():
-        if not isinstance(value, int) or value < 0:
-            raise SimulationError("must be a count", value=value, field=name, source=where)
-    return counters
-
-
-def _field(holder: Any, name: str, kind: type, where: object) -> Any:
-    value = holder.get(name) if isinstance(holder, dict) else None
-    if not isinstance(value, kind):
-        raise SimulationError(f"must be there, as {kind.__name__}", value=value, field=name, source=where)
-    return value

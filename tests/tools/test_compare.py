@@ -171,8 +171,24 @@ def test_a_measured_run_must_be_of_the_same_machine_and_net(stats):
         run_compare(small, measured=stats | {"config": TINY.to_json()})
     with pytest.raises(ConfigError, match="can stand beside net default with schedule once_chip only"):
         run_compare(replace(small, nets=("vgg16",)), measured=stats)
-    with pytest.raises(ConfigError, match="must begin with the 1-bit net"):
-        run_compare(small, measured=stats | {"nets": stats["nets"][::-1]})
+    for nets in (stats["nets"][::-1], [stats["nets"][0] | {"label": "eta9"}], stats["nets"][:1] * 2):
+        with pytest.raises(ConfigError, match="must begin with the 1-bit net, and sub-bit nets must follow"):
+            run_compare(small, measured=stats | {"nets": nets})
+    other = stats["nets"][0] | {"layers": stats["nets"][0]["layers"][:-1]}
+    with pytest.raises(ConfigError, match=r"nets\[0\]: a measured run must be of net default"):
+        run_compare(small, measured=stats | {"nets": [other]})
+
+
+@pytest.mark.parametrize("name", ["config", "workload", "nets"])
+def test_a_damaged_measured_run_is_refused(stats, name):
+    with pytest.raises(SimulationError, match=f"measured: {name}: must be there"):
+        run_compare(GRID, measured={key: value for key, value in stats.items() if key != name})
+    with pytest.raises(SimulationError, match="workload: images: must be at least 1, not 0"):
+        run_compare(GRID, measured=stats | {"workload": stats["workload"] | {"images": 0}})
+    for field in ("label", "layers", "dram", "counters"):
+        net = {key: value for key, value in stats["nets"][0].items() if key != field}
+        with pytest.raises(SimulationError, match=rf"measured: nets\[0\]: {field}: must be there"):
+            run_compare(GRID, measured=stats | {"nets": [net]})
 
 
 def test_another_document_is_no_comparison(tmp_path, stats):
