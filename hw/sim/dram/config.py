@@ -35,6 +35,7 @@ class ControllerConfig:
     power_down_after_cycles, self_refresh_after_cycles : idle time before entry; None: never.
     """
 
+    # Guess: the depths, watermarks, cap and timeout are those of no product; published simulators use 8 to 64 entries.
     mapping: Mapping = Mapping.ROW_BANK_COLUMN_GROUP
     page_policy: PagePolicy = PagePolicy.OPEN
     page_timeout_cycles: int = 200

@@ -94,6 +94,7 @@ class Core:
             ],
             dtype=np.int64,
         ).reshape(-1, 5)
+        self.now = 0
         self._num_banks = organisation.num_banks
         self._num_requests = 0
         self._commands: list[CommandRecord] = []
@@ -103,11 +104,6 @@ class Core:
     def __del__(self):
         if hasattr(self, "_handle"):
             self._library.s2nn_dram_destroy(self._handle)
-
-    @property
-    def now(self) -> int:
-        """Every command before this cycle is decided."""
-        return self._library.s2nn_dram_now(self._handle)
 
     @property
     def num_pending(self) -> int:
@@ -141,10 +137,12 @@ class Core:
     def advance(self, cycle: int):
         """Decide every command before `cycle`."""
         self._library.s2nn_dram_advance(self._handle, cycle)
+        self.now = max(self.now, cycle)
 
     def drain(self):
         """Serve everything and advance past the last data beat."""
         self._library.s2nn_dram_drain(self._handle)
+        self.now = self._library.s2nn_dram_now(self._handle)
 
     def commands(self) -> list[CommandRecord]:
         """Every command so far."""
