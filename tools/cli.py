@@ -273,8 +273,6 @@ def compare(nets: Annotated[list[str] | None, typer.Argument(
             images: Annotated[int, typer.Option(min=1, help="Test images on which the trained net is measured.")] = 8,
             spike_buffer_kib: Annotated[int | None, typer.Option(
                 min=0, help="Room for maps of once_chip.", show_default="what the net needs")] = None,
-            requests_per_layer: Annotated[int, typer.Option(
-                min=1, help="DRAM bursts simulated of a layer; a longer layer is sampled.")] = 16384,
             measured: Annotated[Path | None, typer.Option(
                 help="stats.json of a run of the default net, to stand beside the model.")] = None,
             protocol: Annotated[str | None, typer.Option(help="s2nn-paper: the published table instead.")] = None,
@@ -301,8 +299,7 @@ def compare(nets: Annotated[list[str] | None, typer.Argument(
         return
     grid = Grid(nets=nets or DEFAULT_NETS, schedules=schedules or DEFAULT_SCHEDULES, etas=etas or DEFAULT_ETAS,
                 config=preset(config), dram=dram or DEFAULT_PRESET, steps=steps, spike_rate=spike_rate, images=images,
-                spike_buffer_bytes=None if spike_buffer_kib is None else 1024 * spike_buffer_kib,
-                requests_per_layer=requests_per_layer)
+                spike_buffer_bytes=None if spike_buffer_kib is None else 1024 * spike_buffer_kib)
     document = run_compare(grid, measured=None if measured is None else read_stats(measured), data_root=data,
                            tell=output.tell)
     write_compare(out, document)

@@ -18,7 +18,7 @@ from s2nn.hw.sim.dram import preset as dram_preset
 from s2nn.hw.sim.dram_sums import from_document, scaled, to_document
 from s2nn.hw.sim.energy_table import TABLE_NAMES, load_table
 from s2nn.hw.sim.net_shapes import NetShape, net_shape
-from s2nn.hw.sim.trace_run import DEFAULT_REQUESTS_PER_LAYER, run_trace
+from s2nn.hw.sim.trace_run import run_trace
 from s2nn.hw.sim.traffic import (
     STREAMS,
     WEIGHT_STREAMS,
@@ -70,7 +70,6 @@ class Grid:
     config : accelerator. dram : preset of the memory.
     steps : time steps T; None takes each net's own.
     spike_rate : assumed for nets without a checkpoint. images : on which the trained net is measured.
-    requests_per_layer : see `s2nn.hw.sim.trace_run`.
     spike_buffer_bytes : for `once_chip`; None: as large as the net needs.
     """
 
@@ -82,7 +81,6 @@ class Grid:
     steps: int | None = None
     spike_rate: float = DEFAULT_SPIKE_RATE
     images: int = DEFAULT_IMAGES
-    requests_per_layer: int = DEFAULT_REQUESTS_PER_LAYER
     spike_buffer_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -130,7 +128,6 @@ def run_compare(grid: Grid, *, measured: Mapping[str, Any] | None = None, data_r
         "time": "memory_us: the controller takes requests as fast as it can; compute_us: tiles x planes x (active "
                 "windows + silent blocks) / clock; time_us: the longer of the two, layer by layer; "
                 "energy spans it",
-        "requests_per_layer": grid.requests_per_layer,
         "units": {"*_bytes": "bytes per inference", "*_us": "µs per inference", "*_ns": "ns", "energy_pj": "pJ per "
                   "inference", "adds": "nine-tap dot products of a window and time step",
                   "ratios": "baseline / cell, 1"},
@@ -179,7 +176,7 @@ def _cell(grid: Grid, net: NetShape, plan: Schedule, storage: StorageFormat, ste
                       spike_buffer_bytes=grid.spike_buffer_bytes)
     _check_weight_buffer(traffic)
     counters = expected_counters(traffic, statistics.sub_bit if storage.codebook_bits else statistics.one_bit)
-    run = run_trace(traffic, counters, preset=grid.dram, requests_per_layer=grid.requests_per_layer)
+    run = run_trace(traffic, counters, preset=grid.dram)
     need = traffic.spike_buffer_need_bytes
     bank = max(grid.config.spike_buffer_bytes // GROUP_TAPS, ceil_div(need, GROUP_TAPS)
                if grid.spike_buffer_bytes is None else 0)
@@ -188,7 +185,6 @@ def _cell(grid: Grid, net: NetShape, plan: Schedule, storage: StorageFormat, ste
     return _summary(grid, net.name, plan.name, storage.name, MODELLED, layers, run.dram, bank) | {
         "is_bound": storage.is_bound, "steps": steps,
         "requests": sum(step.requests for step in run.steps),
-        "simulated_requests": sum(step.simulated_requests for step in run.steps),
         "memory_us": run.memory_us, "compute_us": run.compute_us, "time_us": run.time_us,
         "spike_buffer_need_bytes": need,
         "maps_in_dram": sorted(traffic.maps_in_dram),

@@ -3,34 +3,26 @@
 Requests of one layer are all there from its start, so the controller takes them as fast as it can: the time is
 memory-bound. Where the engine computes longer than that, the memory then idles (refreshing, drawing standby) until the
 layer is computed: perfect overlap within a layer, none between layers.
-
-A layer of more than `requests_per_layer` bursts is sampled: about the same share of each stream is simulated, in the
-same order and in pieces of a DRAM row at least, and everything counted is multiplied by what was left out. A layer that
-is not longer is simulated whole.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from s2nn.hw.sim.dram import DramModel
-from s2nn.hw.sim.dram.standard import Organisation
-from s2nn.hw.sim.dram.stats import DramStats
-from s2nn.hw.sim.dram_sums import difference, scaled, total
-from s2nn.hw.sim.traffic import Traffic, Transfer, column_bursts
-from s2nn.hw.sim.work import compute_cycles
-from s2nn.hw.spec.errors import ConfigError
+import numpy as np
 
-DEFAULT_REQUESTS_PER_LAYER = 16384
+from s2nn.hw.sim.dram import DramModel
+from s2nn.hw.sim.dram.stats import DramStats
+from s2nn.hw.sim.dram_sums import difference, total
+from s2nn.hw.sim.traffic import Traffic, column_bursts
+from s2nn.hw.sim.work import compute_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTime:
-    """One step (the input load or a layer): DRAM bursts in all and simulated, and its two times in ns."""
+    """One step (the input load or a layer): its DRAM bursts, and its two times in ns."""
 
     name: str
     requests: int
-    simulated_requests: int
     memory_ns: float
     compute_ns: float
 
@@ -63,51 +55,27 @@ class TraceRun:
         return sum(step.time_ns for step in self.steps) / 1000
 
 
-def run_trace(traffic: Traffic, counters: Mapping[str, Mapping[str, int]], *, preset: str,
-              requests_per_layer: int = DEFAULT_REQUESTS_PER_LAYER) -> TraceRun:
+def run_trace(traffic: Traffic, counters: Mapping[str, Mapping[str, int]], *, preset: str) -> TraceRun:
     """Run the requests of one inference through a memory.
 
     Parameters
     ----------
     counters : by step, for the compute-bound time, see `s2nn.hw.sim.work`.
     preset : of the memory.
-    requests_per_layer : about as many bursts are simulated of a longer layer; at least 1.
     """
-    if requests_per_layer < 1:
-        raise ConfigError("requests per layer must be at least 1", value=requests_per_layer)
     model = DramModel(preset)
     burst_bytes = model.standard.organisation.burst_bytes
     t_ck_ns = model.standard.timing.t_ck_ps / 1000
     steps, parts = [], []
     for name, transfers in traffic.transfers():
         before, start = model.stats(), model.now
-        requests = sum(len(column_bursts(transfer, burst_bytes)) for transfer in transfers)
-        factor = min(1.0, requests_per_layer / requests)
-        simulated = 0
-        for transfer, count in _shortened(transfers, model.standard.organisation, factor):
-            for address in column_bursts(transfer, burst_bytes)[:count]:
-                model.submit(start, address, transfer.is_write)
-            simulated += count
-        memory_cycles = model.drain() - start
-        multiple = requests / simulated
-        step = StepTime(name=name, requests=requests, simulated_requests=simulated,
-                        memory_ns=memory_cycles * multiple * t_ck_ns,
+        bursts = [column_bursts(transfer, burst_bytes) for transfer in transfers]
+        addresses = np.concatenate([np.arange(part.start, part.stop, part.step) for part in bursts])
+        is_write = np.repeat([transfer.is_write for transfer in transfers], [len(part) for part in bursts])
+        model.submit_all(addresses, is_write)
+        step = StepTime(name=name, requests=len(addresses), memory_ns=(model.drain() - start) * t_ck_ns,
                         compute_ns=compute_cycles(counters[name]) * traffic.config.clock_period_ps / 1000)
-        model.advance(start + round(step.time_ns / multiple / t_ck_ns))
-        parts.append(scaled(difference(model.stats(), before), multiple))
+        model.advance(start + round(step.time_ns / t_ck_ns))
+        parts.append(difference(model.stats(), before))
         steps.append(step)
     return TraceRun(steps=tuple(steps), dram=total(parts))
-
-
-def _shortened(transfers: list[Transfer], organisation: Organisation, factor: float) -> Iterator[tuple[Transfer, int]]:
-    """(transfer, bursts to simulate): about `factor` of each stream, in pieces of a row at least, so that a piece meets
-    as few row changes as the whole. What a transfer leaves undone is owed to the next of its stream."""
-    row_bursts = organisation.row_bytes // organisation.burst_bytes
-    owed: dict[str, float] = defaultdict(lambda: float(row_bursts))
-    for transfer in transfers:
-        bursts = len(column_bursts(transfer, organisation.burst_bytes))
-        owed[transfer.stream] += factor * bursts
-        due = min(bursts, round(owed[transfer.stream]))
-        if due >= min(bursts, row_bursts):
-            owed[transfer.stream] -= due
-            yield transfer, due
