@@ -21,9 +21,9 @@ from s2nn.hw.spec.registers import (
 )
 
 #: Fields of the control register.
-CONTROL = data.StructLayout({flag.name.lower(): 1 for flag in Control})
+CONTROL = data.StructLayout({name.lower(): 1 for name in Control.__members__})
 #: Fields of the status register.
-STATUS = data.StructLayout({flag.name.lower(): 1 for flag in Status})
+STATUS = data.StructLayout({name.lower(): 1 for name in Status.__members__})
 #: Registers that only hold a value for the engine, which sees it as `o_<name>`.
 VALUES = ("image_address", "descriptor_offset", "input_address", "output_address")
 
