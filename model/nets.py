@@ -25,7 +25,6 @@ from s2nn.model.neurons import LIF
 
 DEFAULT_LAYERS = "32C3-64C3-MP2-128C3-MP2-128C3-MP2-FC"
 CODEWORD_SEED_OFFSET = 1_000_000
-DIGITS_LAYERS = "16C3-32C3-MP2-32C3-FC"
 
 
 @dataclass(frozen=True, kw_only=True)

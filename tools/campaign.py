@@ -12,10 +12,10 @@ from rich.table import Table
 
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.tools.export import export_program, load_export
+from s2nn.tools.checked_run import run_checked
+from s2nn.tools.export import export_program
 from s2nn.tools.lowering import load_workload, lower_checkpoint, provenance
-from s2nn.tools.simulation import Simulator, Tell, run_golden
-from s2nn.tools.verify import compare_with_torch, verify_runs
+from s2nn.tools.simulation import Simulator, Tell
 
 RESULT_FILE = "verify.json"
 
@@ -65,16 +65,13 @@ def _run_case(checkpoint: str, config: AcceleratorConfig, steps: int, stall_prob
     net = lower_checkpoint(checkpoint, config, time_steps=steps)
     workload = load_workload(net.dataset, images, data_root=data_root)
     export_program(folder, net.program, net.config, provenance=provenance(net))
-    program, image, manifest = load_export(folder, net.config)
-    golden = run_golden(net.config, program, image, workload.images, addresses=simulator.addresses(image))
-    runs = simulator.run(net.config, program, image, workload.images, run_dir=folder / "simulation", tell=tell)
-    checks = [compare_with_torch(program, workload.images, golden), *verify_runs(net.config, manifest, golden, runs)]
+    run = run_checked(folder, net.config, workload.images, simulator, tell=tell)
+    layers = run.golden.result.layers
     return CaseResult(
         net=net.checkpoint, weights=net.label, dataset=net.dataset, steps=steps, stall_probability=stall_probability,
-        images=images, spikes=sum(layer.spikes.size for layer in golden.result.layers),
-        fired=sum(int(layer.spikes.sum()) for layer in golden.result.layers),
-        cycles=sum(run.counters["cycles.total"] for run in runs),
-        failures=tuple(f"{check.name}: {line}" for check in checks for line in check.failures))
+        images=images, spikes=sum(layer.spikes.size for layer in layers),
+        fired=sum(int(layer.spikes.sum()) for layer in layers),
+        cycles=sum(one.counters["cycles.total"] for one in run.runs), failures=run.failures)
 
 
 def campaign_table(results: Sequence[CaseResult]) -> Table:

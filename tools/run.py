@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.tools.export import export_program, load_export
+from s2nn.tools.checked_run import run_checked
+from s2nn.tools.export import export_program
 from s2nn.tools.lowering import LoweredNet, Workload, provenance
 from s2nn.tools.plots import draw_plots
 from s2nn.tools.report import write_report
-from s2nn.tools.simulation import Simulator, Tell, run_golden
+from s2nn.tools.simulation import Simulator, Tell
 from s2nn.tools.stats import failed_checks, net_stats, run_stats, write_stats
-from s2nn.tools.verify import compare_with_torch, verify_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,5 @@ def _run_net(net: LoweredNet, workload: Workload, simulator: Simulator, folder: 
     started = time.monotonic()
     tell(f"{net.label}: export and golden model")
     export_program(folder, net.program, net.config, provenance=provenance(net))
-    # From here on only what is in the folder counts: the golden model runs the bytes that the RTL reads.
-    program, image, manifest = load_export(folder, net.config)
-    golden = run_golden(net.config, program, image, workload.images, addresses=simulator.addresses(image))
-    runs = simulator.run(net.config, program, image, workload.images, run_dir=folder / "simulation", tell=tell)
-    checks = [compare_with_torch(program, workload.images, golden), *verify_runs(net.config, manifest, golden, runs)]
-    return net_stats(net, manifest, workload, golden, runs, checks, seconds=time.monotonic() - started)
+    run = run_checked(folder, net.config, workload.images, simulator, tell=tell)
+    return net_stats(net, run.manifest, workload, run.golden, run.runs, run.checks, seconds=time.monotonic() - started)

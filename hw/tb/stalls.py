@@ -21,17 +21,6 @@ def random_stalls(*, probability: float, seed: int | str) -> Iterator[bool]:
         yield generator.random() < probability
 
 
-def periodic_stalls(*, run: int, stall: int) -> Iterator[bool]:
-    """Let `run` cycles pass, then stall for `stall` cycles, and again."""
-    if run < 1 or stall < 0:
-        raise SimulationError("a period needs run >= 1 and stall >= 0", value=(run, stall))
-    while True:
-        for _ in range(run):
-            yield False
-        for _ in range(stall):
-            yield True
-
-
 @dataclass(kw_only=True)
 class AxiStalls:
     """One generator per AXI channel; None never stalls. Ready is held back on AR, AW, W, valid on R and B."""

@@ -1,8 +1,6 @@
 """BurstSplitter: bursts as long as AXI allows, and no longer, on every width of bus. A seed is in its test's name."""
 
-import gc
 import random
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +8,7 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from s2nn.hw.rtl.burst_splitter import BurstSplitter
 from s2nn.hw.spec.config import ASIC, TINY, ULX3S, AcceleratorConfig
+from tests.rtl.bursts import refusal
 
 #: A 4 KiB page of the widest bus holds fewer beats than the longest burst.
 WIDE = replace(ASIC, axi_data_bits=256)
@@ -113,17 +112,6 @@ def test_one_burst_per_cycle_and_one_cycle_per_request() -> None:
     requests = [(0, 1024), (0x8000, 1), (0x9000, 257)]
     bursts, cycles = run(TINY, requests)
     assert cycles == len(bursts) + len(requests)
-
-
-def refusal(build: Callable[[], object]) -> str:
-    """The message that a component is refused with."""
-    try:
-        build()
-    except ValueError as error:
-        return str(error)
-    finally:
-        gc.collect()  # ends the half-built component here, where its warning that nobody used it is ignored
-    return ""
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -3,10 +3,8 @@
 A seed is in its test's name.
 """
 
-import gc
 import random
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -15,23 +13,12 @@ from amaranth.sim import Simulator, SimulatorContext
 from s2nn.hw.rtl.dma_read import ReadDma
 from s2nn.hw.spec.config import ASIC, TINY, ULX3S, AcceleratorConfig
 from s2nn.hw.spec.registers import Stream
+from tests.rtl.bursts import refusal, split
 
 #: A 4 KiB page of the widest bus holds fewer beats than the longest burst.
 WIDE = replace(ASIC, axi_data_bits=256)
 CONFIGS = [pytest.param(config, id=f"{config.axi_data_bits}-bit") for config in (TINY, ULX3S, ASIC, WIDE)]
 OKAY, SLVERR = 0, 2
-
-
-def split(address: int, beats: int, beat_bytes: int) -> list[tuple[int, int]]:
-    """Reference: (address, beats) of the bursts of one request."""
-    bursts = []
-    address -= address % beat_bytes
-    while beats:
-        length = min(beats, 256, (4096 - address % 4096) // beat_bytes)
-        bursts.append((address, length))
-        address = (address + length * beat_bytes) % 2**32
-        beats -= length
-    return bursts
 
 
 def word(config: AcceleratorConfig, address: int) -> int:
@@ -306,17 +293,6 @@ def test_idle_follows_the_request() -> None:
         assert ctx.get(bench.dut.o_idle)
 
     bench.run(testbench)
-
-
-def refusal(build: Callable[[], object]) -> str:
-    """The message that a component is refused with."""
-    try:
-        build()
-    except ValueError as error:
-        return str(error)
-    finally:
-        gc.collect()  # ends the half-built component here, where its warning that nobody used it is ignored
-    return ""
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -12,23 +12,12 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from s2nn.hw.rtl.dma_write import WriteDma
 from s2nn.hw.spec.config import ASIC, TINY, ULX3S, AcceleratorConfig
+from tests.rtl.bursts import split
 
 WIDE = replace(ASIC, axi_data_bits=256)
 CONFIGS = [pytest.param(config, id=f"{config.axi_data_bits}-bit") for config in (TINY, ULX3S, ASIC, WIDE)]
 OKAY = 0
 Beat = tuple[int, int]  # data, strobes
-
-
-def split(address: int, beats: int, beat_bytes: int) -> list[tuple[int, int]]:
-    """Reference: (address, beats) of the bursts of one request."""
-    bursts = []
-    address -= address % beat_bytes
-    while beats:
-        length = min(beats, 256, (4096 - address % 4096) // beat_bytes)
-        bursts.append((address, length))
-        address += length * beat_bytes
-        beats -= length
-    return bursts
 
 
 @dataclass(kw_only=True)
