@@ -13,10 +13,6 @@ from amaranth.lib.wiring import In, Out
 
 #: Width of every memory address on the AXI4 bus.
 ADDRESS_BITS = 32
-#: Most beats of one INCR burst. Ref: IHI 0022 A3.4.1
-MAX_BURST_BEATS = 256
-#: A burst never crosses a multiple of this many bytes. Ref: IHI 0022 A3.4.1
-BOUNDARY_BYTES = 4096
 #: Width of AxLEN, which holds the number of beats less one.
 LENGTH_BITS = 8
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import axi
+from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
 from s2nn.hw.spec.config import AcceleratorConfig
 
 
@@ -38,7 +39,7 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig, *, count_bits: int) -> None:
         if count_bits < axi.LENGTH_BITS + 1:
-            raise ValueError(f"count_bits must hold a burst of {axi.MAX_BURST_BEATS} beats, not {count_bits}")
+            raise ValueError(f"count_bits must hold a burst of {MAX_BURST_BEATS} beats, not {count_bits}")
         self._beat_shift = axi.beat_size(config.axi_data_bits)
         self._count_bits = count_bits
         super().__init__({
@@ -51,7 +52,7 @@ class BurstSplitter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shift = self._beat_shift
-        page_bits = axi.BOUNDARY_BYTES.bit_length() - 1 - shift  # of a beat address within 4 KiB
+        page_bits = BOUNDARY_BYTES.bit_length() - 1 - shift  # of a beat address within 4 KiB
         low_bits = min(axi.LENGTH_BITS, page_bits)
         busy = Signal()
         low = Signal(low_bits)  # beat address = {high, low}
@@ -65,7 +66,7 @@ class BurstSplitter(wiring.Component):
         limit = Signal(axi.LENGTH_BITS)
         last = Signal()
         m.d.comb += [
-            limit.eq(Mux(near_boundary, ~low, axi.MAX_BURST_BEATS - 1)),
+            limit.eq(Mux(near_boundary, ~low, MAX_BURST_BEATS - 1)),
             last.eq(left <= limit),
             self.o.payload.address.eq(Cat(Const(0, shift), low, high)),
             self.o.payload.length.eq(Mux(last, left, limit)),

@@ -5,8 +5,8 @@ from amaranth.hdl import Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.rtl.axi import MAX_BURST_BEATS
 from s2nn.hw.rtl.engine import events_layout
+from s2nn.hw.spec.axi import MAX_BURST_BEATS
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.registers import COUNTERS, Cause, Stream
 

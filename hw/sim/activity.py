@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim.functional import FunctionalResult, pad_map
+from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
 from s2nn.hw.spec.build import descriptors
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
@@ -19,9 +20,6 @@ from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import COUNTERS, Stream
 
-#: Longest AXI4 INCR burst, and the boundary that no burst crosses.
-MAX_BURST_BEATS = 256
-BURST_BOUNDARY_BYTES = 4096
 #: Name of the step that loads the input image; the steps after it are named after their layers.
 LOAD_INPUT = "load_input"
 #: Read streams as their counters spell them: descriptor, codebook, params, index, input.
@@ -61,7 +59,7 @@ def bursts(address: int, size_bytes: int, *, axi_bytes: int) -> Iterator[tuple[i
     """
     end = address + size_bytes
     while address < end:
-        boundary = (address // BURST_BOUNDARY_BYTES + 1) * BURST_BOUNDARY_BYTES
+        boundary = (address // BOUNDARY_BYTES + 1) * BOUNDARY_BYTES
         stop = min(end, boundary, address + MAX_BURST_BEATS * axi_bytes)
         yield address, (stop - address) // axi_bytes
         address = stop

@@ -20,8 +20,9 @@ from cocotb.task import Task
 from cocotb.triggers import First, RisingEdge
 
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramModel, DramStandard, DramStats, EngineName
+from s2nn.hw.spec.axi import BOUNDARY_BYTES
 from s2nn.hw.spec.errors import SimulationError
-from s2nn.hw.tb.axi_rules import BOUNDARY_BYTES, Burst, Fault, Region, Response, StablePayload
+from s2nn.hw.tb.axi_rules import Burst, Fault, Region, Response, StablePayload
 from s2nn.hw.tb.axi_signals import AxiSignals, bit_reader
 from s2nn.hw.tb.stalls import AxiStalls
 

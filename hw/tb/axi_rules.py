@@ -7,10 +7,8 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
 from s2nn.hw.spec.errors import SimulationError
-
-BOUNDARY_BYTES = 4096
-MAX_BURST_BEATS = 256
 
 
 class Response(IntEnum):
