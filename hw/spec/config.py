@@ -13,11 +13,15 @@ WeightFormat = Literal["codebook", "binary"]
 GROUP_TAPS = 9
 #: Bits of one input pixel, presented to the engine as that many activation planes.
 PIXEL_BITS = 8
+#: Most bit planes of an activation: sums of spikes up to 15.
+MAX_ACTIVATION_PLANES = 4
+#: Most chunks of time steps that a descriptor can name.
+MAX_CHUNKS = 63
 #: Bytes of one layer descriptor in DRAM.
 DESCRIPTOR_BYTES = 64
 #: Bytes of one channel's parameters (threshold, bias, sign) in DRAM.
 PARAM_BYTES = 4
-#: Bytes of one codeword in DRAM (nine bits, stored in a little-endian 16-bit word).
+#: Bytes of one codeword in DRAM (nine bits and the zero mark, in a little-endian 16-bit word).
 CODEWORD_BYTES = 2
 
 
@@ -89,7 +93,7 @@ class AcceleratorConfig:
              "must exceed accumulator_bits and be at most 32"),
             (0 <= self.fraction_bits <= 8, "fraction_bits", "must lie in 0..8"),
             (1 <= self.leak_bits <= 8, "leak_bits", "must lie in 1..8"),
-            (1 <= self.max_chunks <= 15, "max_chunks", "must lie in 1..15"),
+            (1 <= self.max_chunks <= MAX_CHUNKS, "max_chunks", f"must lie in 1..{MAX_CHUNKS}"),
             (self.max_chunks >= self.pixel_chunks, "max_chunks",
              f"must hold the {PIXEL_BITS} planes of a pixel in chunks of time_lanes"),
             (self.clock_mhz > 0, "clock_mhz", "must be positive"),

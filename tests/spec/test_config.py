@@ -21,7 +21,7 @@ RULES = [
     ("membrane_bits", [21, 32], [20, 33], {}),
     ("fraction_bits", [0, 8], [-1, 9], {}),
     ("leak_bits", [1, 8], [0, 9], {}),
-    ("max_chunks", [2, 15], [1, 16], {}),  # the eight planes of a pixel are two chunks of four
+    ("max_chunks", [2, 63], [1, 64], {}),  # the eight planes of a pixel are two chunks of four
     ("clock_mhz", [1], [0], {}),
 ]
 CASES = [(field, value, accepted, others) for field, good, bad, others in RULES
