@@ -106,10 +106,11 @@ def presented(config: AcceleratorConfig, program: Program, layer: Layer, values:
     """The input of a layer as the engine presents it: (passes, time_lanes, C, H, W) bits.
 
     values : its input map of one image, (T, C, H, W), or an image (C, H, W). A pass is a chunk of time steps, and in it
-    a bit plane of the values, most significant first; the planes of an image lie in the time lanes.
+    a bit plane of the values, least significant first; the planes of an image, most significant first, lie in the time
+    lanes.
     """
     if layer.image_input:
-        steps, planes = _bit_planes(values, PIXEL_BITS), 1
+        steps, planes = _bit_planes(values, PIXEL_BITS)[::-1], 1
     else:
         steps, planes = values, program.peak(layer.source).bit_length()
     chunks = ceil_div(len(steps), config.time_lanes)
@@ -120,8 +121,8 @@ def presented(config: AcceleratorConfig, program: Program, layer: Layer, values:
 
 
 def _bit_planes(values: Map, planes: int) -> NDArray[np.bool_]:
-    """(...) unsigned integers to (planes, ...) bits, most significant first."""
-    shifts = np.arange(planes - 1, -1, -1, dtype=np.uint8).reshape((-1,) + (1,) * values.ndim)
+    """(...) unsigned integers to (planes, ...) bits, least significant first."""
+    shifts = np.arange(planes, dtype=np.uint8).reshape((-1,) + (1,) * values.ndim)
     return (values.astype(np.uint8)[None] >> shifts & 1).astype(np.bool_)
 
 

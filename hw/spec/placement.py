@@ -19,7 +19,8 @@ from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program, ResidualOp, Sh
 @dataclass(frozen=True)
 class MapPlacement:
     """Where a map lies in the nine banks: position (y, x) is in bank (y mod 3, x mod 3) at word
-    base + (y div 3)*row_stride + (x div 3)*col_stride + (chunk*planes + plane)*blocks + block."""
+    base + (y div 3)*row_stride + (x div 3)*col_stride + (chunk*planes + plane)*blocks + block. Plane 0 holds the lowest
+    bits of the values."""
 
     shape: Shape
     blocks: int
