@@ -2,12 +2,11 @@
 
 from itertools import pairwise
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.rtl.decoder import CodewordDecoder
 from s2nn.hw.rtl.layouts import Tags, op_layout, sums_layout
 from s2nn.hw.rtl.pe_array import PEArray
 from s2nn.hw.rtl.weight_buffer import WeightBuffer
@@ -15,7 +14,7 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
 class ComputePipeline(wiring.Component):
-    """Weight buffer -> codeword decoder -> PE array, and beside them the window: rotated to tap order, then delayed.
+    """Weight buffer -> PE array, and beside the buffer the window: rotated to tap order, then delayed.
 
     Members
     -------
@@ -25,13 +24,13 @@ class ComputePipeline(wiring.Component):
     o_valid, i_ready, o : finished sums for the neurons.
     o_release : pulse, the last operation of a tile has read its weights.
     o_busy : operations or sums are inside.
-    weights, codebook : the loading sides (see `WeightBuffer` and `CodewordDecoder`).
+    weights, array : the loading sides, of weights and codebook (see `WeightBuffer` and `PEArray`).
 
-    Latency: six cycles from `i` to o_valid.
+    Latency: eight cycles from `i` to o_valid.
     """
 
     def __init__(self, config: AcceleratorConfig):
-        self._weights, self._decoder, self._array = WeightBuffer(config), CodewordDecoder(config), PEArray(config)
+        self._weights, self._array = WeightBuffer(config), PEArray(config)
         self._config = config
         super().__init__({
             "i_codebook": In(1),
@@ -52,28 +51,26 @@ class ComputePipeline(wiring.Component):
         return self._weights
 
     @property
-    def decoder(self) -> CodewordDecoder:
-        """The codeword decoder, for its loading side."""
-        return self._decoder
+    def array(self) -> PEArray:
+        """The PE array, for the codebook's loading side."""
+        return self._array
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.weights, m.submodules.decoder, m.submodules.array = self._weights, self._decoder, self._array
-        weights, decoder, array = self._weights, self._decoder, self._array
+        m.submodules.weights, m.submodules.array = weights, array = self._weights, self._array
         enable = ~array.o_stall
         m.d.comb += [
-            self.o_enable.eq(enable), weights.i_enable.eq(enable), decoder.i_enable.eq(enable),
-            array.i_enable.eq(enable),
+            self.o_enable.eq(enable), weights.i_enable.eq(enable), array.i_enable.eq(enable),
             weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
             weights.i_half.eq(self.i.tags.half), weights.i_row.eq(self.i.weight_row),
             weights.i_phase.eq(self.i.weight_phase), weights.i_channel_row.eq(self.i.channel_row),
             weights.i_channel_phase.eq(self.i.channel_phase),
-            decoder.i_codebook.eq(self.i_codebook), decoder.i_index_bits.eq(self.i_symbol_bits),
-            decoder.i_symbols.eq(weights.o), array.i_weights.eq(decoder.o),
+            array.i_codebook.eq(self.i_codebook), array.i_index_bits.eq(self.i_symbol_bits),
+            array.i_symbols.eq(weights.o),
             self.o_valid.eq(array.o_valid), array.i_ready.eq(self.i_ready), self.o.eq(array.o),
         ]
 
-        # The window's way: four stages beside address, read, rotate (weight buffer) and decode.
+        # The window's way: four stages beside address, read, hold and rotate in the weight buffer.
         stage = data.StructLayout({"valid": 1, "tags": Tags, "window": data.ArrayLayout(self._config.time_lanes,
                                                                                        GROUP_TAPS)})
         stages = [Signal(stage, name=f"stage{k}") for k in range(4)]
@@ -88,7 +85,7 @@ class ComputePipeline(wiring.Component):
             array.i_valid.eq(stages[-1].valid), array.i_tags.eq(stages[-1].tags),
             array.i_window.eq(stages[-1].window),
             self.o_release.eq(enable & stages[-1].valid & stages[-1].tags.tile_last),
-            self.o_busy.eq(stages[0].valid | stages[1].valid | stages[2].valid | stages[3].valid | array.o_busy),
+            self.o_busy.eq(Cat(stage.valid for stage in stages).any() | array.o_busy),
         ]
         return m
 

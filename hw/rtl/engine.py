@@ -12,7 +12,7 @@ from s2nn.hw.rtl.layouts import DescriptorLayout
 from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.rtl.params import ParamsLoader
-from s2nn.hw.rtl.popcount import popcount
+from s2nn.hw.rtl.popcount import add_all, popcount
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.rtl.spike_buffer import SpikeBuffer
 from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
@@ -85,7 +85,7 @@ class Engine(wiring.Component):
         wiring.connect(m, fetcher.o_input, loader.i)
         wiring.connect(m, fetcher.o_params, params.i)
         wiring.connect(m, fetcher.o_weights, compute.weights.i)
-        wiring.connect(m, fetcher.o_codebook, compute.decoder.i)
+        wiring.connect(m, fetcher.o_codebook, compute.array.i_codewords)
         wiring.connect(m, wiring.flipped(self.o_request), fetcher.o_request)
         wiring.connect(m, wiring.flipped(self.i_data), fetcher.i_data)
         m.d.comb += [
@@ -97,7 +97,7 @@ class Engine(wiring.Component):
             loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
             compute.weights.i_fill_start.eq(fetcher.o_weights_next),
             compute.weights.i_fill_half.eq(fetcher.o_weights_half),
-            compute.decoder.i_load_start.eq(fetcher.o_codebook_next),
+            compute.array.i_load_start.eq(fetcher.o_codebook_next),
             self.o_error.eq(fetcher.o_error),
         ]
 
@@ -149,6 +149,10 @@ class Engine(wiring.Component):
             self.o_events.window_read.eq(window.o_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
-        with m.If(neuron.o.valid):
-            m.d.comb += self.o_events.spikes.eq(popcount(neuron.o.payload))
+        # Spikes are counted a cycle late, lane by lane first: a popcount of a whole word takes more than a cycle.
+        lane_spikes = [Signal(range(config.time_lanes + 1), name=f"lane_spikes{lane}") for lane in range(config.lanes)]
+        m.d.sync += [count.eq(popcount(m, neuron.o.payload.word_select(lane, config.time_lanes)
+                                       & neuron.o.valid.replicate(config.time_lanes)))
+                     for lane, count in enumerate(lane_spikes)]
+        m.d.comb += self.o_events.spikes.eq(add_all(lane_spikes))
         return m

@@ -47,6 +47,7 @@ def block_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A 3x3 neighbourhood read from the spike buffer, in bank order, rows and columns off the map already zero."""
     return data.StructLayout({
         "words": data.ArrayLayout(config.word_bits, GROUP_TAPS),
+        "active": config.lanes,      # channels with a spike in the window
         "row_mod": 2, "col_mod": 2,  # bank of the window's first row and column
         "weight_row": row_bits(config), "weight_phase": 4,
         "tags": Tags,

@@ -8,8 +8,8 @@ from s2nn.hw.spec.config import AcceleratorConfig
 
 
 def channel_params_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Threshold and bias of one channel, already shifted, whether its sums are negated, whether there is a channel."""
-    return data.StructLayout({"bias": signed(config.membrane_bits), "threshold": signed(config.membrane_bits),
+    """Of one channel: bias and bias less threshold, shifted; whether its sums are negated; whether there is one."""
+    return data.StructLayout({"bias": signed(config.membrane_bits), "excess_bias": signed(config.membrane_bits + 1),
                               "negate": 1, "no_channel": 1})
 
 
@@ -20,6 +20,8 @@ def params_layout(config: AcceleratorConfig) -> data.ArrayLayout:
 
 class LifLane(wiring.Component):
     """Membrane, threshold and reset of one lane. Widths suffice for every program that placement accepts.
+
+    The potential and its excess over the threshold are added up side by side, so the comparison is the excess's sign.
 
     Members
     -------
@@ -55,7 +57,10 @@ class LifLane(wiring.Component):
         m = Module()
         width = signed(self._config.membrane_bits)
         params, membrane = self.i_params, self.o_membrane
-        image_current, leaked, current = Signal(width), Signal(width), Signal(width)
+        leak = self.i_leak[:self._config.leak_bits + 1]  # 0..2**leak_bits
+        excess_width = signed(self._config.membrane_bits + 1)
+        image_current, leaked = Signal(width), Signal(width)
+        current, excess_current = Signal(width), Signal(excess_width)
 
         # total weight*spike = 2*positive - total; a negated channel gets the operands the other way round.
         weighted = Signal(signed(self._config.accumulator_bits + 1))
@@ -67,15 +72,14 @@ class LifLane(wiring.Component):
         with m.If(self.i_leak_step):
             drive = Mux(self.i_image, image_current,
                         Mux(self.i_classify, weighted, weighted << self._config.fraction_bits))
-            m.d.sync += [leaked.eq((membrane * self.i_leak) >> self._config.leak_bits),
-                         current.eq(drive + params.bias)]
+            m.d.sync += [leaked.eq((membrane * leak) >> self._config.leak_bits),
+                         current.eq(drive + params.bias), excess_current.eq(drive + params.excess_bias)]
 
-        potential = Signal(width)
-        m.d.comb += [potential.eq(leaked + current),
-                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (potential >= params.threshold))]
+        potential, excess = Signal(width), Signal(excess_width)
+        m.d.comb += [potential.eq(leaked + current), excess.eq(leaked + excess_current),
+                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess >= 0))]
         with m.If(self.i_fire):
-            after_spike = Mux(self.i_soft_reset, potential - params.threshold, 0)
-            m.d.sync += membrane.eq(Mux(self.o_spike, after_spike, potential))
+            m.d.sync += membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential))
         with m.If(self.i_shift):
             m.d.sync += membrane.eq(self.i_membrane)
         with m.If(self.i_clear):

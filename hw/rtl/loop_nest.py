@@ -17,7 +17,7 @@ class LoopNest(wiring.Component):
 
     Members
     -------
-    i_descriptor : of the layer; must not change while o_busy.
+    i_descriptor : of the layer; must be there with i_start and not change while o_busy.
     i_start : pulse, begins a layer (only while not busy).
     i_tile_ready : the weights of the next tile are in the buffer. o_tile_take : pulse, that tile has begun.
     o : steps. Payload is stable while stalled.
@@ -44,21 +44,24 @@ class LoopNest(wiring.Component):
         accepted = Signal()
         m.d.comb += accepted.eq(self.o.valid & self.o.ready)
 
-        # Counters, innermost first; each advances when all inside it are at their last value.
+        # Counters, innermost first; each advances when all inside it are at their last value. The last values are
+        # registered, which is in time: a layer's first step comes two cycles after its start.
         counters: list[tuple[str, int, Value]] = [
             ("block", 8, d.in_blocks), ("group_x", 4, d.groups_x), ("group_y", 4, d.groups_y),
             ("plane", 4, d.planes), ("chunk", 4, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
             ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles),
         ]
-        count, wrap = {}, {}
+        count, at_last, wrap = {}, {}, {}
         carry: Value = accepted
         for name, width, limit in counters:
             count[name] = Signal(width, name=name)
             wrap[name] = Signal(name=f"{name}_wrap")  # this counter starts over, and the next one advances
-            at_last = Signal(name=f"{name}_last")
-            m.d.comb += [at_last.eq(count[name] + 1 == limit), wrap[name].eq(carry & at_last)]
+            last_value = Signal(width, name=f"{name}_last_value", reset_less=True)
+            m.d.sync += last_value.eq(limit - 1)
+            at_last[name] = Signal(name=f"{name}_last")
+            m.d.comb += [at_last[name].eq(count[name] == last_value), wrap[name].eq(carry & at_last[name])]
             with m.If(carry):
-                m.d.sync += count[name].eq(Mux(at_last, 0, count[name] + 1))
+                m.d.sync += count[name].eq(Mux(at_last[name], 0, count[name] + 1))
             carry = wrap[name]
         chunk_done, tile_done, layer_done = wrap["plane"], wrap["out_y"], wrap["tile"]
 
@@ -76,12 +79,11 @@ class LoopNest(wiring.Component):
         m.d.comb += [
             step.offset.eq(chunk_offset + count["block"]),
             tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first), tags.half.eq(half),
-            tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(count["chunk"] + 1 == d.in_chunks),
-            # `wrap` includes `ready`; the tags must not, so the last-value conditions are spelt out.
-            tags.emit.eq((count["block"] + 1 == d.in_blocks) & (count["group_x"] + 1 == d.groups_x)
-                         & (count["group_y"] + 1 == d.groups_y) & (count["plane"] + 1 == d.planes)),
-            tags.tile_last.eq(tags.emit & tags.last_chunk & (count["pool_x"] == d.pool) & (count["pool_y"] == d.pool)
-                              & (count["out_x"] + 1 == d.out_width) & (count["out_y"] + 1 == d.out_height)),
+            tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(at_last["chunk"]),
+            # `wrap` includes `ready`; the tags must not.
+            tags.emit.eq(at_last["block"] & at_last["group_x"] & at_last["group_y"] & at_last["plane"]),
+            tags.tile_last.eq(tags.emit & at_last["chunk"] & at_last["pool_x"] & at_last["pool_y"]
+                              & at_last["out_x"] & at_last["out_y"]),
         ]
 
         with m.FSM():

@@ -47,8 +47,8 @@ class NeuronArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, time_lanes = self.i_descriptor, self._config.time_lanes
-        held, hold = Signal(), Signal(sums_layout(self._config))
-        params = Signal(params_layout(self._config))
+        held, hold = Signal(), Signal(sums_layout(self._config), reset_less=True)
+        params = Signal(params_layout(self._config), reset_less=True)
         last_chunk, t, step = Signal(), Signal(range(max(time_lanes, 2))), Signal(8)
         classify = d.opcode == Opcode.CLASSIFY
         start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()

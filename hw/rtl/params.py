@@ -1,4 +1,4 @@
-"""Parameter words from DRAM to the thresholds and biases of the next tile."""
+"""Parameter words from DRAM to the biases of the next tile, with and without the threshold taken off."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -33,14 +33,14 @@ class ParamsLoader(wiring.Component):
         per_beat = self._config.axi_bytes // PARAM_BYTES
         part = Signal(range(max(per_beat, 2)))
         word = self.i.payload.word_select(part, 8 * PARAM_BYTES)
+        bias, threshold = word[:16].as_signed(), word[16:31]
         m.d.comb += self.i.ready.eq(part == per_beat - 1)
         with m.If(self.i.valid):
             last = self.o[self._config.lanes - 1]
             m.d.sync += [
                 part.eq(Mux(self.i.ready, 0, part + 1)),
                 *(self.o[k].eq(self.o[k + 1]) for k in range(self._config.lanes - 1)),
-                last.bias.eq(word[:16].as_signed() << self.i_shift),
-                last.threshold.eq(word[16:31] << self.i_shift),
-                last.negate.eq(word[31]), last.no_channel.eq(word[16:31] == NO_CHANNEL),
+                last.bias.eq(bias << self.i_shift), last.excess_bias.eq((bias - threshold) << self.i_shift),
+                last.negate.eq(word[31]), last.no_channel.eq(threshold == NO_CHANNEL),
             ]
         return m

@@ -24,7 +24,7 @@ class WeightBuffer(wiring.Component):
     i_enable : read side moves. i_read : read a symbol. i_half, i_row, i_phase, i_channel_row, i_channel_phase :
         its first slice is 9*(i_row + i_channel_row) + i_phase + i_channel_phase of that half. Only the banks that hold
         the symbol are read.
-    o : symbols of all lanes, three cycles later; bits at and above the symbol's width have no meaning.
+    o : symbols of all lanes, four cycles later; bits at and above the symbol's width have no meaning.
     o_slice_writes, o_slice_reads : slices written (read) this cycle.
     """
 
@@ -84,18 +84,20 @@ class WeightBuffer(wiring.Component):
                                          write.en.eq(self.i.valid & (bank_row < rows))]
 
     def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
-        """Address, read, rotate: one stage each."""
+        """Address, read, hold (a block RAM's output comes late in its cycle), rotate: one stage each."""
         lanes, config = self._config.lanes, self._config
         total_phase = self.i_phase + self.i_channel_phase
         wraps = total_phase >= GROUP_TAPS
         row, phase, half = Signal(row_bits(config)), Signal(4), Signal()
-        read_phase, reading = Signal(4), Signal()
+        reading, read_phase, held_phase = Signal(), Signal(4), Signal(4)
+        held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
             m.d.sync += [row.eq(self.i_row + self.i_channel_row + wraps), half.eq(self.i_half),
-                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)), read_phase.eq(phase),
-                         reading.eq(self.i_read)]
+                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)),
+                         reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(read_phase),
+                         *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         wanted = self._banks_of_symbol(m, phase)
-        m.d.comb += self.o_slice_reads.eq(popcount(Cat(read.en for read in reads)))
+        m.d.comb += self.o_slice_reads.eq(popcount(m, Cat(read.en for read in reads)))
         for bank, read in enumerate(reads):
             m.d.comb += [read.en.eq(self.i_enable & reading & wanted[bank]),
                          read.addr.eq(Cat((row + (bank < phase))[:row_bits(config)], half))]
@@ -103,12 +105,12 @@ class WeightBuffer(wiring.Component):
         rotated = config.index_bits if config.is_codebook else 0
         for position in range(GROUP_TAPS):
             source = Signal(lanes, name=f"slice{position}")
-            m.d.comb += source.eq(reads[position].data)
+            m.d.comb += source.eq(held[position])
             if position < rotated:
-                with m.Switch(read_phase):
+                with m.Switch(held_phase):
                     for first in range(1, GROUP_TAPS):
                         with m.Case(first):
-                            m.d.comb += source.eq(reads[(first + position) % GROUP_TAPS].data)
+                            m.d.comb += source.eq(held[(first + position) % GROUP_TAPS])
             with m.If(self.i_enable):
                 m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
 

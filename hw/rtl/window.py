@@ -7,7 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import DescriptorLayout, Tags, block_layout, row_bits, spike_address_bits, step_layout
+from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+#: Stages behind the skid buffer: products, sums, addresses, bank read, zeros, active channels.
+_STAGES = 6
 
 
 class WindowReader(wiring.Component):
@@ -15,11 +19,13 @@ class WindowReader(wiring.Component):
 
     Members
     -------
-    i_descriptor : of the layer. i : steps. o : neighbourhoods, payload stable while stalled.
+    i_descriptor : of the layer; must not change while o_busy, and be there two cycles before the first step.
+    i : steps; its ready is a register, so the loop nest does not wait for the scanner's logic.
+    o : neighbourhoods, payload stable while stalled.
     o_read_enable, o_read_address, i_words : the spike buffer's read port.
     o_read : pulse per neighbourhood read. o_busy : a step is inside.
 
-    Latency: four cycles from `i` to `o`. Throughput: one neighbourhood per cycle.
+    Latency: seven cycles from `i` to `o`. Throughput: one neighbourhood per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -40,62 +46,86 @@ class WindowReader(wiring.Component):
         m = Module()
         d = self.i_descriptor
         address_bits = spike_address_bits(self._config)
+        m.submodules.steps = steps = SkidBuffer(step_layout(self._config))
+        wiring.connect(m, wiring.flipped(self.i), steps.i)
+        step = steps.o.payload
         # What passes through unchanged, stage by stage.
         side = data.StructLayout({"row_mod": 2, "col_mod": 2, "weight_row": row_bits(self._config), "weight_phase": 4,
                                   "tags": Tags})
-        valids = [Signal(name=f"valid{k}") for k in range(1, 5)]
-        sides = [Signal(side, name=f"side{k}") for k in range(1, 5)]
+        valids = [Signal(name=f"valid{k}") for k in range(1, _STAGES + 1)]
+        sides = [Signal(side, name=f"side{k}", reset_less=True) for k in range(1, _STAGES + 1)]
         move = Signal()
-        m.d.comb += [move.eq(~valids[-1] | self.o.ready), self.i.ready.eq(move), self.o.valid.eq(valids[-1]),
-                     self.o_busy.eq(Cat(*valids).any())]
+        m.d.comb += [move.eq(~valids[-1] | self.o.ready), steps.o.ready.eq(move), self.o.valid.eq(valids[-1]),
+                     self.o_busy.eq(steps.o.valid | Cat(*valids).any())]
         with m.If(move):
-            m.d.sync += [valids[0].eq(self.i.valid), *(b.eq(a) for a, b in pairwise(valids)),
+            m.d.sync += [valids[0].eq(steps.o.valid), *(b.eq(a) for a, b in pairwise(valids)),
                          *(b.eq(a) for a, b in pairwise(sides)),
-                         *(sides[0][name].eq(self.i.payload[name]) for name, _ in side)]
+                         *(sides[0][name].eq(step[name]) for name, _ in side)]
 
-        # Stage 1: word offsets of the top-left tap, and which of the three rows and columns lie on the map.
-        step = self.i.payload
-        row_words, col_words = Signal(signed(address_bits + 2)), Signal(signed(address_bits + 2))
-        valid_taps = {axis: Signal(3, name=f"{axis}_valid1") for axis in ("row", "col")}
+        # Stages 1 and 2: word offsets of the top-left tap, and which of the three rows and columns lie on the map.
+        offset = Signal.like(step.offset, reset_less=True)
         with m.If(move):
-            m.d.sync += [row_words.eq(step.row_div * d.in_row_stride + d.in_base),
-                         col_words.eq(step.col_div * d.in_col_stride + step.offset)]
-            for axis, size in (("row", d.in_height), ("col", d.in_width)):
-                first = Signal(signed(12), name=f"{axis}_first")
-                m.d.comb += first.eq(step[f"{axis}_div"] * 3 + step[f"{axis}_mod"])
-                m.d.sync += [valid_taps[axis][k].eq((first + k >= 0) & (first + k < size)) for k in range(3)]
+            m.d.sync += offset.eq(step.offset)
+        row_words, row_valid = self._walk_axis(m, move, "row", d.in_height, d.in_row_stride, d.in_base)
+        col_words, col_valid = self._walk_axis(m, move, "col", d.in_width, d.in_col_stride, offset)
 
-        # Stage 2: the four addresses that the nine banks choose from, and the banks that hold a tap of the map.
-        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}") for r in (0, 1) for c in (0, 1)}
-        bank_valid = Signal(GROUP_TAPS)
+        # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the map.
+        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True) for r in (0, 1) for c in (0, 1)}
+        bank_valid = Signal(GROUP_TAPS, reset_less=True)
         with m.If(move):
             for (r, c), address in choices.items():
                 m.d.sync += address.eq(row_words + col_words + (d.in_row_stride if r else 0)
                                        + (d.in_col_stride if c else 0))
             for bank in range(GROUP_TAPS):
-                row_tap = _tap_of_bank(m, bank // 3, sides[0].row_mod, f"row_tap{bank}")
-                col_tap = _tap_of_bank(m, bank % 3, sides[0].col_mod, f"col_tap{bank}")
-                m.d.sync += bank_valid[bank].eq(valid_taps["row"].bit_select(row_tap, 1)
-                                                & valid_taps["col"].bit_select(col_tap, 1))
+                row_tap = _tap_of_bank(m, bank // 3, sides[1].row_mod, f"row_tap{bank}")
+                col_tap = _tap_of_bank(m, bank % 3, sides[1].col_mod, f"col_tap{bank}")
+                m.d.sync += bank_valid[bank].eq(row_valid.bit_select(row_tap, 1)
+                                                & col_valid.bit_select(col_tap, 1))
 
-        # Stage 3: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
+        # Stage 4: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
         for bank in range(GROUP_TAPS):
-            row_wraps, col_wraps = bank // 3 < sides[1].row_mod, bank % 3 < sides[1].col_mod
+            row_wraps, col_wraps = bank // 3 < sides[2].row_mod, bank % 3 < sides[2].col_mod
             m.d.comb += self.o_read_address[bank].eq(
                 Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
                     Mux(col_wraps, choices[0, 1], choices[0, 0])))
-        read_valid = Signal(GROUP_TAPS)
-        m.d.comb += [self.o_read_enable.eq(move), self.o_read.eq(move & valids[1])]
+        read_valid = Signal(GROUP_TAPS, reset_less=True)
+        m.d.comb += [self.o_read_enable.eq(move), self.o_read.eq(move & valids[2])]
         with m.If(move):
             m.d.sync += read_valid.eq(bank_valid)
 
-        # Stage 4: zeros where the window leaves the map.
-        words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS))
+        # Stage 5: zeros where the window leaves the map.
+        words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
         with m.If(move):
             m.d.sync += [words[bank].eq(Mux(read_valid[bank], self.i_words[bank], 0)) for bank in range(GROUP_TAPS)]
-        m.d.comb += [self.o.payload.words.eq(words),
+
+        # Stage 6: the channels with a spike in any tap and plane.
+        last_words, active = Signal.like(words), Signal(self._config.lanes, reset_less=True)
+        with m.If(move):
+            m.d.sync += last_words.eq(words)
+            for channel in range(self._config.lanes):
+                taps = Cat(words[bank].word_select(channel, self._config.time_lanes) for bank in range(GROUP_TAPS))
+                m.d.sync += active[channel].eq(taps.any())
+        m.d.comb += [self.o.payload.words.eq(last_words), self.o.payload.active.eq(active),
                      *(self.o.payload[name].eq(sides[-1][name]) for name, _ in side)]
         return m
+
+    def _walk_axis(self, m: Module, move: Signal, axis: str, size: Signal, stride: Signal,
+                   start: Signal) -> tuple[Signal, Signal]:
+        """Two stages along one axis: start + div * stride, and one bit per tap of three: it lies on the map."""
+        step = m.submodules.steps.o.payload
+        div, mod = step[f"{axis}_div"], step[f"{axis}_mod"]
+        address_bits = spike_address_bits(self._config)  # sums are modulo the bank's words; off the map none is used
+        product = Signal(address_bits, name=f"{axis}_product", reset_less=True)
+        words = Signal(address_bits, name=f"{axis}_words", reset_less=True)
+        first = Signal(signed(12), name=f"{axis}_first", reset_less=True)
+        valid = Signal(3, name=f"{axis}_valid", reset_less=True)
+        # One compare per tap, with a limit of its own: no adder in front of it.
+        limits = [Signal(signed(12), name=f"{axis}_limit{k}", reset_less=True) for k in range(3)]
+        m.d.sync += [limit.eq(size - k) for k, limit in enumerate(limits)]
+        with m.If(move):
+            m.d.sync += [product.eq(div * stride), words.eq(product + start), first.eq((div << 1) + div + mod),
+                         *(valid[k].eq((first >= -k) & (first < limit)) for k, limit in enumerate(limits))]
+        return words, valid
 
 
 def _tap_of_bank(m: Module, bank: int, first_bank: Signal, name: str) -> Signal:

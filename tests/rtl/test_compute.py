@@ -82,7 +82,7 @@ def run(config: AcceleratorConfig, layer: Layer, plans: list[list[list[Record]]]
         if layer.weights.codebook is not None:
             data = packing.pack_codebook(config, layer.weights.codebook)
             for at in range(0, len(data), config.axi_bytes):
-                await bench.offer(ctx, dut.decoder.i, int.from_bytes(data[at:at + config.axi_bytes], "little"))
+                await bench.offer(ctx, dut.array.i_codewords, int.from_bytes(data[at:at + config.axi_bytes], "little"))
             loaded = True
 
     async def fill(ctx: SimulatorContext) -> None:

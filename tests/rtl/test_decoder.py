@@ -31,10 +31,11 @@ def run(config: AcceleratorConfig, widths: list[int], *, seed: int, stall: float
     bench = Bench(dut, seed=seed, stall=stall)
 
     async def look_up(ctx: SimulatorContext, symbols: list[int], expected: list[int]) -> None:
-        """Symbols in rows of lanes; the last row may be short."""
-        for at in range(0, len(symbols), config.lanes):
+        """Symbols in rows of lanes, one row a cycle; the last row may be short. Words come two cycles later."""
+        rows = [symbols[at:at + config.lanes] for at in range(0, len(symbols), config.lanes)]
+        await ctx.tick()  # the index width is registered
+        for number, row in enumerate([*rows, []]):
             before = [int(word) for word in ctx.get(dut.o)]
-            row = symbols[at:at + config.lanes]
             ctx.set(dut.i_symbols, row + [0] * (config.lanes - len(row)))
             while bench.pause():
                 ctx.set(dut.i_enable, 0)
@@ -42,7 +43,9 @@ def run(config: AcceleratorConfig, widths: list[int], *, seed: int, stall: float
                 assert [int(word) for word in ctx.get(dut.o)] == before
             ctx.set(dut.i_enable, 1)
             await ctx.tick()
-            assert [int(word) for word in ctx.get(dut.o)][:len(row)] == expected[at:at + len(row)]
+            if number:
+                due = expected[(number - 1) * config.lanes:number * config.lanes]
+                assert [int(word) for word in ctx.get(dut.o)][:len(due)] == due
 
     async def script(ctx: SimulatorContext) -> None:
         for bits in widths:
@@ -93,11 +96,13 @@ def test_binary_configuration_passes_groups_on_and_takes_any_codebook() -> None:
 
     async def script(ctx: SimulatorContext) -> None:
         assert ctx.get(dut.i.ready)
-        for enable, symbols in ((1, [1, 2, 3, 511]), (0, [5, 6, 7, 8]), (1, [0, 256, 255, 9])):
-            before = [int(word) for word in ctx.get(dut.o)]
+        inside = [[0] * config.lanes] * 2
+        for enable, symbols in ((1, [1, 2, 3, 511]), (0, [5, 6, 7, 8]), (1, [0, 256, 255, 9]), (1, [4, 4, 4, 4])):
             ctx.set(dut.i_enable, enable)
             ctx.set(dut.i_symbols, symbols)
             await ctx.tick()
-            assert [int(word) for word in ctx.get(dut.o)] == (symbols if enable else before)
+            if enable:
+                inside = [symbols, inside[0]]
+            assert [int(word) for word in ctx.get(dut.o)] == inside[1]
 
     Bench(dut).run(script)

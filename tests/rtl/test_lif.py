@@ -39,7 +39,7 @@ class Lane:
     def configure(self, *, bias: int, threshold: int, negate: int = 0, leak: int = 0, soft_reset: int = 0,
                   image: int = 0, classify: int = 0) -> None:
         ctx, dut = self.ctx, self.dut
-        ctx.set(dut.i_params, {"bias": bias, "threshold": threshold, "negate": negate})
+        ctx.set(dut.i_params, {"bias": bias, "excess_bias": bias - threshold, "negate": negate})
         ctx.set(dut.i_leak, leak)
         ctx.set(dut.i_soft_reset, soft_reset)
         ctx.set(dut.i_image, image)

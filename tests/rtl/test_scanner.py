@@ -24,7 +24,7 @@ def random_block(draw: random.Random, config: AcceleratorConfig, active: list[in
         while not any(word >> channel * config.time_lanes & (1 << config.time_lanes) - 1 for word in words):
             for bank in draw.sample(range(9), draw.choice((1, 1, 4))):
                 words[bank] |= draw.randrange(1 << config.time_lanes) << channel * config.time_lanes
-    return {"words": words, "row_mod": draw.randrange(3), "col_mod": draw.randrange(3),
+    return {"words": words, "active": sum(1 << channel for channel in active), "row_mod": draw.randrange(3), "col_mod": draw.randrange(3),
             "weight_row": draw.randrange(config.weight_rows), "weight_phase": draw.randrange(9),
             "tags": {name: draw.randrange(2) for name, _ in Tags}}
 

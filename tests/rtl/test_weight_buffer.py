@@ -96,7 +96,7 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
                     symbols_read += group is not None
                     slices_read += ctx.get(dut.o_slice_reads)
                     await ctx.tick()
-                    if len(under_way) == 3 and (due := under_way.pop(0)) is not None:
+                    if len(under_way) == 4 and (due := under_way.pop(0)) is not None:
                         got = [int(ctx.get(dut.o[lane])) & (1 << bits) - 1 for lane in range(config.lanes)]
                         assert got == symbols[due].tolist(), f"tile {number}, group {due}, {bits} bits"
             assert slices_read == symbols_read * bits

@@ -1,0 +1,42 @@
+"""Codebook beats from DRAM, cut into codewords with their numbers: one write a cycle, for whatever holds them."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from s2nn.hw.spec.config import CODEWORD_BYTES, GROUP_TAPS, AcceleratorConfig
+
+
+class CodebookLoader(wiring.Component):
+    """Counts codewords through a codebook.
+
+    Members
+    -------
+    i_load_start : pulse, the next beats are a codebook, codeword 0 first, one per 16-bit word.
+    i : codebook beats; a beat is taken after its last codeword is written.
+    o_write, o_entry, o_codeword : a codeword to hold.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_load_start": In(1),
+            "i": In(stream.Signature(config.axi_data_bits)),
+            "o_write": Out(1),
+            "o_entry": Out(config.index_bits),
+            "o_codeword": Out(GROUP_TAPS),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        per_beat, entries = self._config.axi_bytes // CODEWORD_BYTES, self._config.codebook_entries
+        # A codebook smaller than a beat is padded to one: the padding must not wrap round onto codeword 0.
+        entry, part = Signal(range(max(entries, per_beat))), Signal(range(max(per_beat, 2)))
+        m.d.comb += self.i.ready.eq(part == per_beat - 1)
+        m.d.sync += [self.o_write.eq(self.i.valid & (entry < entries)), self.o_entry.eq(entry),
+                     self.o_codeword.eq(self.i.payload.word_select(part, 8 * CODEWORD_BYTES)[:GROUP_TAPS])]
+        with m.If(self.i.valid):
+            m.d.sync += [entry.eq(entry + 1), part.eq(Mux(self.i.ready, 0, part + 1))]
+        with m.If(self.i_load_start):
+            m.d.sync += [entry.eq(0), part.eq(0)]
+        return m
