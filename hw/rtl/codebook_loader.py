@@ -1,6 +1,6 @@
 """Codebook beats from DRAM, cut into codewords with their numbers: one write a cycle, for whatever holds them."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,8 @@ class CodebookLoader(wiring.Component):
     -------
     i_load_start : pulse, the next beats are a codebook, codeword 0 first, one per 16-bit word.
     i : codebook beats; a beat is taken after its last codeword is written.
-    o_write, o_entry, o_codeword : a codeword to hold.
+    o_write, o_entry, o_codeword : a codeword to hold: its taps, and above them the mark of the zero codeword, whose taps
+        are all set.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -24,7 +25,7 @@ class CodebookLoader(wiring.Component):
             "i": In(stream.Signature(config.axi_data_bits)),
             "o_write": Out(1),
             "o_entry": Out(config.index_bits),
-            "o_codeword": Out(GROUP_TAPS),
+            "o_codeword": Out(GROUP_TAPS + 1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -33,8 +34,10 @@ class CodebookLoader(wiring.Component):
         # A codebook smaller than a beat is padded to one: the padding must not wrap round onto codeword 0.
         entry, part = Signal(range(max(entries, per_beat))), Signal(range(max(per_beat, 2)))
         m.d.comb += self.i.ready.eq(part == per_beat - 1)
+        codeword = self.i.payload.word_select(part, 8 * CODEWORD_BYTES)
+        zero = codeword[GROUP_TAPS]
         m.d.sync += [self.o_write.eq(self.i.valid & (entry < entries)), self.o_entry.eq(entry),
-                     self.o_codeword.eq(self.i.payload.word_select(part, 8 * CODEWORD_BYTES)[:GROUP_TAPS])]
+                     self.o_codeword.eq(Cat(codeword[:GROUP_TAPS] | zero.replicate(GROUP_TAPS), zero))]
         with m.If(self.i.valid):
             m.d.sync += [entry.eq(entry + 1), part.eq(Mux(self.i.ready, 0, part + 1))]
         with m.If(self.i_load_start):

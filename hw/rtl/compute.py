@@ -26,7 +26,7 @@ class ComputePipeline(wiring.Component):
     o_busy : operations or sums are inside.
     weights, array : the loading sides, of weights and codebook (see `WeightBuffer` and `PEArray`).
 
-    Latency: eight cycles from `i` to o_valid.
+    Latency: nine cycles from `i` to o_valid.
     """
 
     def __init__(self, config: AcceleratorConfig):

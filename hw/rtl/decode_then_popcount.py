@@ -36,6 +36,7 @@ class DecodeThenPopcount(wiring.Component):
             for t in range(self._config.time_lanes):
                 spikes = Cat(windows[-1][tap][t] for tap in range(GROUP_TAPS))
                 m.d.sync += [counts.total[t].eq(popcount(m, spikes)),
-                             *(counts.positive[lane][t].eq(popcount(m, spikes & decoder.o[lane]))
+                             *(counts.positive[lane][t].eq(popcount(m, spikes & decoder.o[lane][:GROUP_TAPS]))
                                for lane in range(self._config.lanes))]
+            m.d.sync += counts.zero.eq(Cat(codeword[GROUP_TAPS] for codeword in decoder.o))
         return m

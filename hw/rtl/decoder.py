@@ -17,12 +17,14 @@ class CodewordDecoder(wiring.Component):
     -------
     i_load_start, i : see `CodebookLoader`.
     i_enable : the array moves. i_codebook : symbols are indices of i_index_bits bits, otherwise raw groups.
-    i_symbols : symbols of all lanes; bits above the index width are ignored. o : codewords, two cycles later.
+    i_symbols : symbols of all lanes; bits above the index width are ignored. o : codewords (see `CodebookLoader`), two
+        cycles later.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         symbols = data.ArrayLayout(GROUP_TAPS, config.lanes)
+        codewords = data.ArrayLayout(GROUP_TAPS + 1, config.lanes)
         super().__init__({
             "i_load_start": In(1),
             "i": In(stream.Signature(config.axi_data_bits)),
@@ -30,16 +32,16 @@ class CodewordDecoder(wiring.Component):
             "i_codebook": In(1),
             "i_index_bits": In(4),
             "i_symbols": In(symbols),
-            "o": Out(symbols),
+            "o": Out(codewords),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         symbols = data.ArrayLayout(GROUP_TAPS, self._config.lanes)
-        raw, codewords = Signal(symbols, reset_less=True), Signal(symbols, reset_less=True)
+        raw, codewords = Signal(symbols, reset_less=True), Signal.like(self.o, reset_less=True)
         m.d.comb += self.o.eq(codewords)
         with m.If(self.i_enable):
-            m.d.sync += [raw.eq(self.i_symbols), codewords.eq(raw)]
+            m.d.sync += [raw.eq(self.i_symbols), *(codewords[lane].eq(raw[lane]) for lane in range(self._config.lanes))]
         if not self._config.is_codebook:
             m.d.comb += self.i.ready.eq(1)
             return m
@@ -50,7 +52,7 @@ class CodewordDecoder(wiring.Component):
         m.d.comb += loader.i_load_start.eq(self.i_load_start)
         for lane in range(self._config.lanes):
             # Asynchronous read ports on one memory would be flip-flops and multiplexers on an FPGA.
-            codebook = memory.Memory(shape=GROUP_TAPS, depth=self._config.codebook_entries, init=[],
+            codebook = memory.Memory(shape=GROUP_TAPS + 1, depth=self._config.codebook_entries, init=[],
                                      attrs={"ram_style": "block"})
             m.submodules[f"codebook{lane}"] = codebook
             write, read = codebook.write_port(), codebook.read_port()

@@ -28,7 +28,7 @@ def events_layout(config: AcceleratorConfig) -> data.StructLayout:
         "stall": 1,                            # sums wait for the neurons
         "active_time_lanes": range(config.time_lanes + 1),  # time lanes with a spike in this cycle's window
         "slice_writes": range(config.slices_per_beat + 1), "slice_reads": range(GROUP_TAPS + 1),
-        "window_read": 1, "word_write": 1, "update": 1,
+        "words_read": range(GROUP_TAPS + 1), "word_write": 1, "update": 1,
         "spikes": range(config.word_bits + 1),
     })
 
@@ -119,9 +119,11 @@ class Engine(wiring.Component):
         m.d.comb += [
             loader.i_descriptor.eq(layer), loader.i_start.eq(self.i_start_input),
             writer.i_descriptor.eq(layer), writer.i_start.eq(self.i_start_input | self.i_start_layer),
-            neuron.o.ready.eq(1),  # the writer always takes, and only one of its sources is ever at work
+            neuron.o.ready.eq(writer.i.ready),  # the loader never works beside the neurons, and the writer takes all of it
             writer.i.valid.eq(neuron.o.valid | loader.o.valid),
             writer.i.payload.eq(neuron.o.payload),
+            writer.i_residual.valid.eq(window.o_residual.valid), window.o_residual.ready.eq(writer.i_residual.ready),
+            writer.i_residual.payload.eq(window.o_residual.payload),
             spike_buffer.i_write_enable.eq(writer.o_write_enable),
             spike_buffer.i_write_address.eq(writer.o_write_address),
             spike_buffer.i_write_word.eq(writer.o_write_word),
@@ -132,6 +134,7 @@ class Engine(wiring.Component):
         with m.If(loader.o_busy):
             m.d.comb += writer.i.payload.eq(loader.o.payload)
 
+        words_read = Signal(range(GROUP_TAPS + 1))
         active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
                              & Cat(scanner.o.window[tap][t] for tap in range(GROUP_TAPS)).any()
                              for t in range(config.time_lanes)]
@@ -139,20 +142,21 @@ class Engine(wiring.Component):
             self.o_input_busy.eq(loader.o_busy), self.o_loop_busy.eq(loop_nest.o_busy),
             self.o_waiting.eq(loop_nest.o_waiting),
             self.o_pipeline_busy.eq(window.o_busy | scanner.o_busy | compute.o_busy | neuron.o_busy
-                                    | writer.o_write_enable.any()),
+                                    | writer.o_busy),
             self.o_events.issue_active.eq(scanner.o_issue & scanner.o_issue_active),
             self.o_events.issue_silent.eq(scanner.o_issue & ~scanner.o_issue_active),
             self.o_events.stall.eq(~compute.o_enable),
             self.o_events.active_time_lanes.eq(sum(active_time_lanes[1:], active_time_lanes[0])),
             self.o_events.slice_writes.eq(compute.weights.o_slice_writes),
             self.o_events.slice_reads.eq(compute.weights.o_slice_reads),
-            self.o_events.window_read.eq(window.o_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
+            self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
+        m.d.sync += words_read.eq(popcount(m, window.o_words_read))  # a cycle late, too
         # Spikes are counted a cycle late, lane by lane first: a popcount of a whole word takes more than a cycle.
         lane_spikes = [Signal(range(config.time_lanes + 1), name=f"lane_spikes{lane}") for lane in range(config.lanes)]
         m.d.sync += [count.eq(popcount(m, neuron.o.payload.word_select(lane, config.time_lanes)
-                                       & neuron.o.valid.replicate(config.time_lanes)))
+                                       & (neuron.o.valid & neuron.o.ready).replicate(config.time_lanes)))
                      for lane, count in enumerate(lane_spikes)]
         m.d.comb += self.o_events.spikes.eq(add_all(lane_spikes))
         return m

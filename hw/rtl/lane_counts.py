@@ -10,9 +10,13 @@ LATENCY = 3
 
 
 def counts_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """popcount(weights & window) per lane and time lane, popcount(window) per time lane."""
+    """What a window adds: `positive` per lane and time lane, and `total` = popcount(window) per time lane.
+
+    positive is popcount(weights & window), which counts twice in the sum of (weight + 1) * input; in a lane with `zero`
+    it is popcount(window), which counts once.
+    """
     count = data.ArrayLayout(range(GROUP_TAPS + 1), config.time_lanes)
-    return data.StructLayout({"positive": data.ArrayLayout(count, config.lanes), "total": count})
+    return data.StructLayout({"positive": data.ArrayLayout(count, config.lanes), "zero": config.lanes, "total": count})
 
 
 def lane_counts_members(config: AcceleratorConfig) -> dict[str, Member]:

@@ -25,7 +25,7 @@ class LifLane(wiring.Component):
 
     Members
     -------
-    i_positive, i_total : popcount sums of the step (or bit plane).
+    i_raised, i_total : sums of the step (or bit plane), see `sums_layout`.
     i_params, i_leak, i_image, i_classify, i_soft_reset : of channel and layer.
     i_clear : membrane and image current to zero.
     i_fold : image current = 2 * image current + sum.
@@ -36,7 +36,7 @@ class LifLane(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_positive": In(config.accumulator_bits),
+            "i_raised": In(config.accumulator_bits + 1),
             "i_total": In(config.accumulator_bits),
             "i_params": In(channel_params_layout(config)),
             "i_leak": In(9),
@@ -62,10 +62,9 @@ class LifLane(wiring.Component):
         image_current, leaked = Signal(width), Signal(width)
         current, excess_current = Signal(width), Signal(excess_width)
 
-        # total weight*spike = 2*positive - total; a negated channel gets the operands the other way round.
+        # sum of weight * input = sum of (weight + 1) * input - sum of input; a negated channel has it the other way round.
         weighted = Signal(signed(self._config.accumulator_bits + 1))
-        doubled = self.i_positive << 1
-        m.d.comb += weighted.eq(Mux(params.negate, self.i_total - doubled, doubled - self.i_total))
+        m.d.comb += weighted.eq(Mux(params.negate, self.i_total - self.i_raised, self.i_raised - self.i_total))
         with m.If(self.i_fold):
             m.d.sync += image_current.eq((image_current << 1) + weighted)
 

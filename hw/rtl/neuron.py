@@ -56,7 +56,7 @@ class NeuronArray(wiring.Component):
         for index, lane in enumerate(lanes):
             m.submodules[f"lane{index}"] = lane
             m.d.comb += [
-                lane.i_positive.eq(hold.positive[index][0]), lane.i_total.eq(hold.total[0]),
+                lane.i_raised.eq(hold.raised[index][0]), lane.i_total.eq(hold.total[0]),
                 lane.i_params.eq(params[index]), lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
                 lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
@@ -80,7 +80,7 @@ class NeuronArray(wiring.Component):
         with m.If(shift):  # the next time lane moves to index 0
             for k in range(time_lanes - 1):
                 m.d.sync += [hold.total[k].eq(hold.total[k + 1]),
-                             *(p[k].eq(p[k + 1]) for p in (hold.positive[i] for i in range(self._config.lanes)))]
+                             *(p[k].eq(p[k + 1]) for p in (hold.raised[i] for i in range(self._config.lanes)))]
         with m.If(start):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):

@@ -11,17 +11,27 @@ from s2nn.hw.rtl.decode_then_popcount import DecodeThenPopcount
 from s2nn.hw.rtl.lane_counts import LATENCY
 from s2nn.hw.rtl.layouts import Tags, sums_layout
 from s2nn.hw.rtl.popcount_then_select import PopcountThenSelect
-from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+from s2nn.hw.spec.config import GROUP_TAPS, MAX_ACTIVATION_PLANES, AcceleratorConfig
 
 #: A PE variant. Both give the same counts after the same time; docs/decisions.md says what they cost.
 Variant = type[DecodeThenPopcount] | type[PopcountThenSelect]
 
 
-class PEArray(wiring.Component):
-    """Accumulates popcount(weights & window) per lane, and popcount(window) once for all lanes.
+def terms_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What an operation adds to the sums: at most nine taps, twice, times the largest scale."""
+    term = range(2 * GROUP_TAPS * (1 << (MAX_ACTIVATION_PLANES - 1)) + 1)
+    return data.StructLayout({
+        "raised": data.ArrayLayout(data.ArrayLayout(term, config.time_lanes), config.lanes),
+        "total": data.ArrayLayout(term, config.time_lanes),
+    })
 
-    With weight bits w (1 for +1, 0 for -1) and spikes s, sum w*s = 2*popcount(w & s) - popcount(s); the neurons form
-    the difference. On `shift` an accumulator doubles first, so that weight planes add up by Horner's rule.
+
+class PEArray(wiring.Component):
+    """Accumulates (weight + 1) * input per lane, and the inputs once for all lanes.
+
+    With weights +1, -1 (bits 1, 0) and spikes s, sum (w + 1)*s = 2*popcount(w & s), and with zeros it is popcount(s): never
+    negative, and the neurons take the sum of s off. Planes of the input count 2**scale times; on `shift` an accumulator
+    doubles first, so that weight planes add up by Horner's rule.
 
     Parameters
     ----------
@@ -36,7 +46,7 @@ class PEArray(wiring.Component):
     o_valid, o : finished sums, held until o_valid & i_ready. While sums wait, o_stall asks that i_enable be low.
     o_busy : an operation or finished sums are inside.
 
-    Latency: four cycles from the last operation to o_valid.
+    Latency: five cycles from the last operation to o_valid.
     """
 
     def __init__(self, config: AcceleratorConfig, *, variant: Variant = DecodeThenPopcount):
@@ -62,9 +72,10 @@ class PEArray(wiring.Component):
         m = Module()
         m.submodules.counts = counts = self._variant(self._config)
         wiring.connect(m, wiring.flipped(self.i_codewords), counts.i)
-        # Beside the counts: whether they are of an operation, and its tags.
-        stages = [Signal(data.StructLayout({"valid": 1, "tags": Tags}), name=f"stage{k}") for k in range(LATENCY)]
+        # Beside counts and terms: whether they are of an operation, and its tags.
+        stages = [Signal(data.StructLayout({"valid": 1, "tags": Tags}), name=f"stage{k}") for k in range(LATENCY + 1)]
         valid, tags = stages[-1].valid, stages[-1].tags
+        terms = Signal(terms_layout(self._config), reset_less=True)
         sums = Signal(sums_layout(self._config), reset_less=True)
         m.d.comb += [
             counts.i_load_start.eq(self.i_load_start), counts.i_codebook.eq(self.i_codebook),
@@ -81,12 +92,19 @@ class PEArray(wiring.Component):
         with m.If(self.i_enable & valid & tags.emit):
             m.d.sync += [self.o_valid.eq(1), sums.tags.eq(tags)]
 
-        def accumulate(total: Value, count: Value) -> None:
-            m.d.sync += total.eq(Mux(tags.first, 0, Mux(tags.shift, total << 1, total)) + count)
+        def accumulate(total: Value, term: Value) -> None:
+            m.d.sync += total.eq(Mux(tags.first, 0, Mux(tags.shift, total << 1, total)) + term)
 
-        with m.If(self.i_enable & valid):
-            for t in range(self._config.time_lanes):
-                accumulate(sums.total[t], counts.o.total[t])
-                for lane in range(self._config.lanes):
-                    accumulate(sums.positive[lane][t], counts.o.positive[lane][t])
+        scale = stages[-2].tags.scale
+        for t in range(self._config.time_lanes):
+            with m.If(self.i_enable):
+                m.d.sync += terms.total[t].eq(counts.o.total[t] << scale)
+            with m.If(self.i_enable & valid):
+                accumulate(sums.total[t], terms.total[t])
+            for lane in range(self._config.lanes):
+                positive = counts.o.positive[lane][t]
+                with m.If(self.i_enable):
+                    m.d.sync += terms.raised[lane][t].eq(Mux(counts.o.zero[lane], positive, positive << 1) << scale)
+                with m.If(self.i_enable & valid):
+                    accumulate(sums.raised[lane][t], terms.raised[lane][t])
         return m

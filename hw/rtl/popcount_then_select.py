@@ -30,7 +30,7 @@ class PopcountThenSelect(wiring.Component):
         config = self._config
         m.submodules.loader = loader = CodebookLoader(config)
         wiring.connect(m, wiring.flipped(self.i), loader.i)
-        codewords = Array(Signal(GROUP_TAPS, name=f"codeword{k}", reset_less=True)
+        codewords = Array(Signal(GROUP_TAPS + 1, name=f"codeword{k}", reset_less=True)
                           for k in range(config.codebook_entries))
         m.d.comb += loader.i_load_start.eq(self.i_load_start)
         with m.If(loader.o_write):
@@ -51,12 +51,19 @@ class PopcountThenSelect(wiring.Component):
         m.d.comb += self.o.eq(counts)
         with m.If(self.i_enable):
             m.d.sync += [held_raw.eq(raw), counts.total.eq(held_raw.total)]
+        zeros = Array(word[GROUP_TAPS] for word in codewords)
+        for lane in range(config.lanes):
+            index = Signal(config.index_bits, name=f"zero_index{lane}", reset_less=True)
+            zero = Signal(name=f"zero{lane}", reset_less=True)
+            with m.If(self.i_enable):
+                m.d.sync += [index.eq(self.i_symbols[lane] & mask), zero.eq(zeros[index] & self.i_codebook),
+                             counts.zero[lane].eq(zero)]
         for t in range(config.time_lanes):
             spikes = Cat(self.i_window[tap][t] for tap in range(GROUP_TAPS))
             table = [_count(f"entry{k}_{t}") for k in range(config.codebook_entries)]
             with m.If(self.i_enable):
                 m.d.sync += [raw.total[t].eq(popcount(m, spikes)),
-                             *(entry.eq(popcount(m, spikes & word)) for entry, word in zip(table, codewords, strict=True))]
+                             *(entry.eq(popcount(m, spikes & word[:GROUP_TAPS])) for entry, word in zip(table, codewords, strict=True))]
             for lane in range(config.lanes):
                 chosen = [_count(f"chosen{lane}_{t}_{k}") for k in range(config.codebook_entries >> low_bits)]
                 with m.If(self.i_enable):

@@ -16,8 +16,8 @@ class SpikeBuffer(wiring.Component):
 
     Members
     -------
-    i_read_enable, i_read_address : read all nine banks, each at its own address.
-    o_words : the words, one cycle later; held while i_read_enable is low.
+    i_read_enable (one bit per bank), i_read_address : read banks, each at its own address.
+    o_words : the words, one cycle later; a bank's is held while it is not read.
     i_write_enable : one bit per bank. i_write_address, i_write_word : common to all banks.
     """
 
@@ -25,7 +25,7 @@ class SpikeBuffer(wiring.Component):
         self._config = config
         address_bits = spike_address_bits(config)
         super().__init__({
-            "i_read_enable": In(1),
+            "i_read_enable": In(GROUP_TAPS),
             "i_read_address": In(data.ArrayLayout(address_bits, GROUP_TAPS)),
             "o_words": Out(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
             "i_write_enable": In(GROUP_TAPS),
@@ -40,7 +40,7 @@ class SpikeBuffer(wiring.Component):
             m.submodules[f"bank{bank}"] = store
             read, write = store.read_port(), store.write_port()
             m.d.comb += [
-                read.en.eq(self.i_read_enable), read.addr.eq(self.i_read_address[bank]),
+                read.en.eq(self.i_read_enable[bank]), read.addr.eq(self.i_read_address[bank]),
                 self.o_words[bank].eq(read.data),
                 write.en.eq(self.i_write_enable[bank]), write.addr.eq(self.i_write_address),
                 write.data.eq(self.i_write_word),

@@ -1,31 +1,34 @@
-"""From a step of the loop nest to the spikes of its 3x3 neighbourhood: addresses, bank read, zeros off the map."""
+"""From steps of the loop nest to windows of spikes: addresses, bank read, zeros off the map, sets of gathered words."""
 
 from itertools import pairwise
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.gather import GatherSet
 from s2nn.hw.rtl.layouts import DescriptorLayout, Tags, block_layout, row_bits, spike_address_bits, step_layout
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
-#: Stages behind the skid buffer: products, sums, addresses, bank read, zeros, active channels.
-_STAGES = 6
+#: Stages behind the skid buffer: products, sums, addresses, bank read, zeros; the sixth is the gather unit's.
+_STAGES = 5
+#: Residual words that may be ahead of their spikes: those of the positions in the array and in the neurons.
+_RESIDUAL_WORDS = 16
 
 
 class WindowReader(wiring.Component):
-    """Reads the nine banks for each step. A rigid pipeline: all stages move together, or none.
+    """Reads the banks for each step. A rigid pipeline: all stages move together, or none.
 
     Members
     -------
     i_descriptor : of the layer; must not change while o_busy, and be there two cycles before the first step.
     i : steps; its ready is a register, so the loop nest does not wait for the scanner's logic.
-    o : neighbourhoods, payload stable while stalled.
-    o_read_enable, o_read_address, i_words : the spike buffer's read port.
-    o_read : pulse per neighbourhood read. o_busy : a step is inside.
+    o : windows, payload stable while stalled. o_residual : words of the residual map, in the order of their steps.
+    o_read_enable (one bit per bank), o_read_address, i_words : the spike buffer's read port.
+    o_words_read : banks read in this cycle. o_busy : a step is inside.
 
-    Latency: seven cycles from `i` to `o`. Throughput: one neighbourhood per cycle.
+    Latency: seven cycles from `i` to `o`, eight for a gathered set's last word. Throughput: one step per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -35,10 +38,11 @@ class WindowReader(wiring.Component):
             "i_descriptor": In(DescriptorLayout),
             "i": In(stream.Signature(step_layout(config))),
             "o": Out(stream.Signature(block_layout(config))),
-            "o_read_enable": Out(1),
+            "o_residual": Out(stream.Signature(config.word_bits)),
+            "o_read_enable": Out(GROUP_TAPS),
             "o_read_address": Out(data.ArrayLayout(address_bits, GROUP_TAPS)),
             "i_words": In(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
-            "o_read": Out(1),
+            "o_words_read": Out(GROUP_TAPS),
             "o_busy": Out(1),
         })
 
@@ -47,29 +51,37 @@ class WindowReader(wiring.Component):
         d = self.i_descriptor
         address_bits = spike_address_bits(self._config)
         m.submodules.steps = steps = SkidBuffer(step_layout(self._config))
+        m.submodules.gather = gather = GatherSet(self._config)
+        m.submodules.residual = residual = fifo.SyncFIFOBuffered(width=self._config.word_bits, depth=_RESIDUAL_WORDS)
         wiring.connect(m, wiring.flipped(self.i), steps.i)
+        wiring.connect(m, wiring.flipped(self.o_residual), residual.r_stream)
+        wiring.connect(m, gather.o_residual, residual.w_stream)
+        wiring.connect(m, wiring.flipped(self.o), gather.o)
         step = steps.o.payload
         # What passes through unchanged, stage by stage.
-        side = data.StructLayout({"row_mod": 2, "col_mod": 2, "weight_row": row_bits(self._config), "weight_phase": 4,
+        side = data.StructLayout({"gather": 1, "slot": range(GROUP_TAPS), "set_last": 1, "residual": 1,
+                                  "row_mod": 2, "col_mod": 2, "weight_row": row_bits(self._config), "weight_phase": 4,
                                   "tags": Tags})
         valids = [Signal(name=f"valid{k}") for k in range(1, _STAGES + 1)]
         sides = [Signal(side, name=f"side{k}", reset_less=True) for k in range(1, _STAGES + 1)]
-        move = Signal()
-        m.d.comb += [move.eq(~valids[-1] | self.o.ready), steps.o.ready.eq(move), self.o.valid.eq(valids[-1]),
-                     self.o_busy.eq(steps.o.valid | Cat(*valids).any())]
+        move = gather.o_enable
+        m.d.comb += [steps.o.ready.eq(move), self.o_busy.eq(steps.o.valid | Cat(*valids).any() | gather.o_busy)]
         with m.If(move):
             m.d.sync += [valids[0].eq(steps.o.valid), *(b.eq(a) for a, b in pairwise(valids)),
                          *(b.eq(a) for a, b in pairwise(sides)),
                          *(sides[0][name].eq(step[name]) for name, _ in side)]
 
-        # Stages 1 and 2: word offsets of the top-left tap, and which of the three rows and columns lie on the map.
-        offset = Signal.like(step.offset, reset_less=True)
+        # Stages 1 and 2: word offsets of the top-left tap, and which of the three rows and columns to read.
+        offset, base = Signal.like(step.offset, reset_less=True), Signal.like(d.in_base, reset_less=True)
         with m.If(move):
-            m.d.sync += offset.eq(step.offset)
-        row_words, row_valid = self._walk_axis(m, move, "row", d.in_height, d.in_row_stride, d.in_base)
-        col_words, col_valid = self._walk_axis(m, move, "col", d.in_width, d.in_col_stride, offset)
+            m.d.sync += [offset.eq(step.offset), base.eq(Mux(step.residual, d.residual_base, d.in_base))]
+        row_words, row_valid = self._walk_axis(m, "row", size=d.in_height, start=base, stride=Mux(
+            step.residual, d.residual_row_stride, d.in_row_stride))
+        col_words, col_valid = self._walk_axis(m, "col", size=d.in_width, start=offset, stride=Mux(
+            step.residual, d.residual_col_stride, d.in_col_stride))
 
-        # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the map.
+        # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the window. A
+        # single word is its top-left tap.
         choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True) for r in (0, 1) for c in (0, 1)}
         bank_valid = Signal(GROUP_TAPS, reset_less=True)
         with m.If(move):
@@ -89,42 +101,45 @@ class WindowReader(wiring.Component):
                 Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
                     Mux(col_wraps, choices[0, 1], choices[0, 0])))
         read_valid = Signal(GROUP_TAPS, reset_less=True)
-        m.d.comb += [self.o_read_enable.eq(move), self.o_read.eq(move & valids[2])]
+        reads = Signal(GROUP_TAPS)
+        m.d.comb += [reads.eq(bank_valid & (move & valids[2]).replicate(GROUP_TAPS)),
+                     self.o_read_enable.eq(reads), self.o_words_read.eq(reads)]
         with m.If(move):
             m.d.sync += read_valid.eq(bank_valid)
 
-        # Stage 5: zeros where the window leaves the map.
+        # Stage 5: zeros for taps that were not read.
         words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
         with m.If(move):
             m.d.sync += [words[bank].eq(Mux(read_valid[bank], self.i_words[bank], 0)) for bank in range(GROUP_TAPS)]
-
-        # Stage 6: the channels with a spike in any tap and plane.
-        last_words, active = Signal.like(words), Signal(self._config.lanes, reset_less=True)
-        with m.If(move):
-            m.d.sync += last_words.eq(words)
-            for channel in range(self._config.lanes):
-                taps = Cat(words[bank].word_select(channel, self._config.time_lanes) for bank in range(GROUP_TAPS))
-                m.d.sync += active[channel].eq(taps.any())
-        m.d.comb += [self.o.payload.words.eq(last_words), self.o.payload.active.eq(active),
-                     *(self.o.payload[name].eq(sides[-1][name]) for name, _ in side)]
+        last = sides[-1]
+        m.d.comb += [
+            gather.i_valid.eq(valids[-1]), gather.i_gather.eq(last.gather), gather.i_slot.eq(last.slot),
+            gather.i_set_last.eq(last.set_last), gather.i_residual.eq(last.residual), gather.i_block.words.eq(words),
+            *(gather.i_block[name].eq(last[name]) for name in ("row_mod", "col_mod", "weight_row", "weight_phase",
+                                                               "tags")),
+        ]
         return m
 
-    def _walk_axis(self, m: Module, move: Signal, axis: str, size: Signal, stride: Signal,
-                   start: Signal) -> tuple[Signal, Signal]:
-        """Two stages along one axis: start + div * stride, and one bit per tap of three: it lies on the map."""
-        step = m.submodules.steps.o.payload
-        div, mod = step[f"{axis}_div"], step[f"{axis}_mod"]
+    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Signal, start: Signal) -> tuple[Signal, Signal]:
+        """Two stages along one axis: start + div * stride, and one bit per tap of three: it is in the kernel and on the
+        map."""
+        step, move = m.submodules.steps.o.payload, m.submodules.gather.o_enable
+        div, mod, taps = step[f"{axis}_div"], step[f"{axis}_mod"], step[f"{axis}_taps"]
         address_bits = spike_address_bits(self._config)  # sums are modulo the bank's words; off the map none is used
         product = Signal(address_bits, name=f"{axis}_product", reset_less=True)
         words = Signal(address_bits, name=f"{axis}_words", reset_less=True)
-        first = Signal(signed(12), name=f"{axis}_first", reset_less=True)
+        first = Signal(signed(13), name=f"{axis}_first", reset_less=True)
+        wanted = Signal(3, name=f"{axis}_wanted", reset_less=True)
+        always = Signal(name=f"{axis}_always", reset_less=True)  # a residual's size is the output's, all on the map
         valid = Signal(3, name=f"{axis}_valid", reset_less=True)
         # One compare per tap, with a limit of its own: no adder in front of it.
-        limits = [Signal(signed(12), name=f"{axis}_limit{k}", reset_less=True) for k in range(3)]
+        limits = [Signal(signed(13), name=f"{axis}_limit{k}", reset_less=True) for k in range(3)]
         m.d.sync += [limit.eq(size - k) for k, limit in enumerate(limits)]
         with m.If(move):
             m.d.sync += [product.eq(div * stride), words.eq(product + start), first.eq((div << 1) + div + mod),
-                         *(valid[k].eq((first >= -k) & (first < limit)) for k, limit in enumerate(limits))]
+                         wanted.eq(Cat(1, taps[1], taps == 3)), always.eq(step.residual),
+                         *(valid[k].eq(wanted[k] & (always | ((first >= -k) & (first < limit))))
+                           for k, limit in enumerate(limits))]
         return words, valid
 
 

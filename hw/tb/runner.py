@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim.dram import DEFAULT_PRESET
-from s2nn.hw.spec import build, packing
+from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.tb import harness, simulator
+from s2nn.hw.tb.probe import Map, read_probe
 
 #: Where inputs and outputs lie behind the image; a DRAM row apart from it and from each other.
 REGION_BYTES = 1 << 16
@@ -41,7 +41,7 @@ class RtlRun:
     error: ErrorCode
     layer: int
     logits: NDArray[np.int64]
-    spikes: list[NDArray[np.bool_]]
+    spikes: list[Map]
     counters: dict[str, int]
     axi: dict[str, Any]
     dram: dict[str, Any]
@@ -51,7 +51,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                  build_dir: Path, run_dir: Path | None = None, stall_probability: float = 0.0, seed: int = 0,
                  dram: str = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (), clear_faults: bool = False,
                  image_bytes: bytes | None = None, timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
-    """Run each input (C, H, W) uint8 in turn, without a reset between them.
+    """Run each input in turn, an image (C, H, W) or spikes (T, C, H, W) uint8, without a reset between them.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                   environment={"S2NN_JOB": str(run_dir / "job.json")}, seed=seed,
                   test_args=[f"+probe_log={probe_log}"])
     results = json.loads((run_dir / "result.json").read_text())
-    spikes = _read_probe(config, design / "accelerator.json", probe_log, image, len(results))
+    spikes = read_probe(config, design / "accelerator.json", probe_log, image, len(results))
     return [_result(image, result, maps) for result, maps in zip(results, spikes, strict=True)]
 
 
@@ -110,31 +110,7 @@ def _regions(image: MemoryImage, input_address: int, input_bytes: int, output_ad
             ("logits", output_address, output_address + output_bytes)]
 
 
-def _read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: MemoryImage,
-                num_runs: int) -> list[list[NDArray[np.bool_]]]:
-    """Spike maps from the words that the RTL wrote: per run, per spiking layer (T, blocks*lanes, H, W)."""
-    fields = json.loads(side_file.read_text())["probe"]
-    layers = [(index, d) for index, d in enumerate(build.descriptors(image)) if d["opcode"] == Opcode.CONV]
-    runs = [{index: np.zeros((d["tiles"], config.lanes, d["out_chunks"] * config.time_lanes, d["out_height"],
-                              d["out_width"]), dtype=bool) for index, d in layers} for _ in range(num_runs)]
-    shape = (config.lanes, config.time_lanes)
-    for line in log.read_text().splitlines():
-        run, layer, probe = (int(part, 16) for part in line.split())
-        if layer not in runs[run]:
-            continue
-        word, chunk, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
-                                   for name in ("word", "chunk", "x", "y", "tile"))
-        if word:
-            bits = np.unpackbits(np.frombuffer(word.to_bytes(ceil_div(config.word_bits, 8), "little"), dtype=np.uint8),
-                                 count=config.word_bits, bitorder="little").reshape(shape)
-            t = chunk * config.time_lanes
-            runs[run][layer][tile, :, t:t + config.time_lanes, y, x] = bits
-    steps = {index: d["steps"] for index, d in layers}
-    return [[maps.transpose(2, 0, 1, 3, 4).reshape(maps.shape[2], -1, *maps.shape[3:])[:steps[index]]
-             for index, maps in run.items()] for run in runs]
-
-
-def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.bool_]]) -> RtlRun:
+def _result(image: MemoryImage, result: dict[str, Any], spikes: list[Map]) -> RtlRun:
     before, after = result["axi_before"], result["axi_after"]
     try:
         error = ErrorCode(result["error"])

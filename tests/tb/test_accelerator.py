@@ -19,6 +19,7 @@ from s2nn.tools.manifest import describe_export
 from s2nn.tools.rtl import RtlSimulator
 from s2nn.tools.simulation import run_golden
 from s2nn.tools.verify import verify_runs
+from tests.layer_types import LAYER_TYPES
 
 pytestmark = pytest.mark.rtl
 BINARY = TINY.as_binary()
@@ -83,6 +84,19 @@ def test_rtl_equals_golden_model(rtl_build_dir, tmp_path, name, stall_probabilit
     checks = verify_runs(config, describe_export(config, program, image), golden, runs)
     assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
     assert any(layer.spikes.any() for layer in golden.result.layers) or not program.layers[:-1]
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.4])
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_every_layer_type_equals_the_golden_model(rtl_build_dir, tmp_path, name, stall_probability):
+    case = LAYER_TYPES[name]
+    program, inputs = case.program(SEED), case.inputs(SEED, 2)
+    image = build_image(case.config, program)
+    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
+    golden = run_golden(case.config, program, image, inputs, addresses=simulator.addresses(image))
+    runs = simulator.run(case.config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(case.config, describe_export(case.config, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
 
 
 def test_lanes_without_a_channel_never_fire(rtl_build_dir, tmp_path):
