@@ -12,9 +12,9 @@ class CodebookLoader(wiring.Component):
 
     Members
     -------
-    i_load_start : pulse, the next beats are a codebook, codeword 0 first, one per 16-bit word.
+    i_load_start : pulse, the next beats are a codebook, codeword 0 first, one per 16-bit word, for the other half.
     i : codebook beats; a beat is taken after its last codeword is written.
-    o_write, o_entry, o_codeword : a codeword to hold: its taps, and above them the mark of the zero codeword, whose taps
+    o_write, o_half, o_entry, o_codeword : a codeword to hold: its taps, and above them the mark of the zero codeword, whose taps
         are all set.
     """
 
@@ -24,6 +24,7 @@ class CodebookLoader(wiring.Component):
             "i_load_start": In(1),
             "i": In(stream.Signature(config.axi_data_bits)),
             "o_write": Out(1),
+            "o_half": Out(1),
             "o_entry": Out(config.index_bits),
             "o_codeword": Out(GROUP_TAPS + 1),
         })
@@ -34,12 +35,13 @@ class CodebookLoader(wiring.Component):
         # A codebook smaller than a beat is padded to one: the padding must not wrap round onto codeword 0.
         entry, part = Signal(range(max(entries, per_beat))), Signal(range(max(per_beat, 2)))
         m.d.comb += self.i.ready.eq(part == per_beat - 1)
+        half = Signal()
         codeword = self.i.payload.word_select(part, 8 * CODEWORD_BYTES)
         zero = codeword[GROUP_TAPS]
-        m.d.sync += [self.o_write.eq(self.i.valid & (entry < entries)), self.o_entry.eq(entry),
+        m.d.sync += [self.o_write.eq(self.i.valid & (entry < entries)), self.o_entry.eq(entry), self.o_half.eq(half),
                      self.o_codeword.eq(Cat(codeword[:GROUP_TAPS] | zero.replicate(GROUP_TAPS), zero))]
         with m.If(self.i.valid):
             m.d.sync += [entry.eq(entry + 1), part.eq(Mux(self.i.ready, 0, part + 1))]
         with m.If(self.i_load_start):
-            m.d.sync += [entry.eq(0), part.eq(0)]
+            m.d.sync += [entry.eq(0), part.eq(0), half.eq(~half)]
         return m

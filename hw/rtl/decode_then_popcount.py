@@ -29,7 +29,8 @@ class DecodeThenPopcount(wiring.Component):
                    for k in range(2)]
         counts = Signal(counts_layout(self._config), reset_less=True)
         m.d.comb += [decoder.i_load_start.eq(self.i_load_start), decoder.i_enable.eq(self.i_enable),
-                     decoder.i_codebook.eq(self.i_codebook), decoder.i_index_bits.eq(self.i_index_bits),
+                     decoder.i_codebook.eq(self.i_codebook),
+                     decoder.i_codebook_half.eq(self.i_codebook_half), decoder.i_index_bits.eq(self.i_index_bits),
                      decoder.i_symbols.eq(self.i_symbols), self.o.eq(counts)]
         with m.If(self.i_enable):
             m.d.sync += [windows[0].eq(self.i_window), *(b.eq(a) for a, b in pairwise(windows))]

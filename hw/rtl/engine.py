@@ -98,6 +98,7 @@ class Engine(wiring.Component):
             compute.weights.i_fill_start.eq(fetcher.o_weights_next),
             compute.weights.i_fill_half.eq(fetcher.o_weights_half),
             compute.array.i_load_start.eq(fetcher.o_codebook_next),
+            compute.array.i_codebook_half.eq(fetcher.o_codebook_half),
             self.o_error.eq(fetcher.o_error),
         ]
 
@@ -112,7 +113,8 @@ class Engine(wiring.Component):
             compute.i_valid.eq(scanner.o_valid), compute.i.eq(scanner.o), compute.i_codebook.eq(layer.codebook),
             compute.i_symbol_bits.eq(layer.symbol_bits),
             neuron.i_valid.eq(compute.o_valid), compute.i_ready.eq(neuron.o_ready), neuron.i.eq(compute.o),
-            neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o),
+            neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o), neuron.i_params_valid.eq(params.o_valid),
+            params.i_take.eq(neuron.o_params_take),
         ]
 
         # Neurons (or the input image) -> pool and address -> spike buffer; the classifier's logits leave.

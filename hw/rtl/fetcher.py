@@ -15,9 +15,9 @@ from s2nn.hw.spec.registers import ErrorCode, Stream
 class Fetcher(wiring.Component):
     """Walks the program one layer ahead of the sequencer and one tile ahead of the array.
 
-    It asks for nothing that has no place to go: parameters once the neurons have taken those of the tile before,
-    weights once a half of the weight buffer is free, a codebook or an image once the layer before is done. So read
-    data is always taken in the end, and one stream never blocks another for good.
+    It asks for nothing that has no place to go: parameters for two tiles ahead of the neurons, weights once a half of the
+    weight buffer is free, a codebook once the layer before the one that runs is done, an input once all layers before it
+    are. So read data is always taken in the end, and one stream never blocks another for good.
 
     Members
     -------
@@ -29,6 +29,7 @@ class Fetcher(wiring.Component):
     o_params, o_weights, o_codebook, o_input : read data by destination.
     o_weights_next, o_weights_half, o_codebook_next : pulse with the last beat of a tile (codebook): what follows is the
         next one, in that half.
+    o_codebook_half : half of the codebook memory that holds the codebook of the layer that runs.
     o_error : ErrorCode, held.
     """
 
@@ -48,29 +49,32 @@ class Fetcher(wiring.Component):
             "o_tile_ready": Out(1),
             "i_tile_take": In(1),
             "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
-            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1),
+            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1), "o_codebook_half": Out(1, init=1),
             "o_error": Out(ErrorCode),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         arrived = self._route(m)
-        codebook_ready, tiles_ready, free_halves, params_free = Signal(), Signal(2), Signal(2, init=2), Signal(init=1)
+        codebooks_ready, tiles_ready, free_halves, free_params = (
+            Signal(2), Signal(2), Signal(2, init=2), Signal(2, init=2))
         index_asked, params_asked = Signal(), Signal()
         d = self.o_descriptor
+        needs_codebook = Signal()  # the layer that runs has not begun its first tile, and waits for its codebook
+        uses_codebook = Signal()
+        m.d.comb += [self.o_tile_ready.eq((tiles_ready != 0) & ((codebooks_ready != 0) | ~needs_codebook)),
+                     uses_codebook.eq(self.i_tile_take & needs_codebook)]
         m.d.sync += [
             tiles_ready.eq(tiles_ready + arrived[Stream.INDEX] - self.i_tile_take),
             free_halves.eq(free_halves + self.i_release - index_asked),
-            params_free.eq((params_free | self.i_params_take) & ~params_asked),
-            codebook_ready.eq((codebook_ready | arrived[Stream.CODEBOOK])
-                              & ~(self.i_descriptor_take & d.codebook)),
+            free_params.eq(free_params + self.i_params_take - params_asked),
+            codebooks_ready.eq(codebooks_ready + arrived[Stream.CODEBOOK] - uses_codebook),
         ]
-        # Only the layer that runs can ask; its codebook flag is remembered, since the descriptor runs ahead.
-        needs_codebook = Signal()
+        with m.If(uses_codebook):
+            m.d.sync += needs_codebook.eq(0)
         with m.If(self.i_descriptor_take):
-            m.d.sync += needs_codebook.eq(d.codebook)
-        m.d.comb += self.o_tile_ready.eq((tiles_ready != 0) & (codebook_ready | ~needs_codebook))
-        self._walk(m, arrived, params_free, free_halves, index_asked, params_asked)
+            m.d.sync += [needs_codebook.eq(d.codebook), self.o_codebook_half.eq(self.o_codebook_half ^ d.codebook)]
+        self._walk(m, arrived, free_params, free_halves, index_asked, params_asked)
         return m
 
     def _route(self, m: Module) -> dict[Stream, Value]:
@@ -98,7 +102,7 @@ class Fetcher(wiring.Component):
                      self.o_codebook_next.eq(arrived[Stream.CODEBOOK])]
         return arrived
 
-    def _walk(self, m: Module, arrived: dict[Stream, Value], params_free: Signal, free_halves: Signal,
+    def _walk(self, m: Module, arrived: dict[Stream, Value], free_params: Signal, free_halves: Signal,
               index_asked: Signal, params_asked: Signal) -> None:
         d, request = self.o_descriptor, self.o_request
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
@@ -136,8 +140,13 @@ class Fetcher(wiring.Component):
                     m.next = "PARAMS"
                     with m.If(d.opcode == Opcode.LOAD_INPUT):
                         m.next = "TAKEN"
+                    with m.Elif(d.codebook):
+                        m.next = "CODEBOOK"
+            with m.State("CODEBOOK"):  # the half of the layer before the one that runs
+                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
+                    m.next = "PARAMS"
             with m.State("PARAMS"):
-                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, params_free)):
+                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, free_params != 0)):
                     m.d.comb += params_asked.eq(1)
                     m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
                     m.next = "INDEX"
@@ -154,11 +163,6 @@ class Fetcher(wiring.Component):
                     m.next = "NEXT"
                     with m.If(d.opcode == Opcode.LOAD_INPUT):
                         m.next = "INPUT"
-                    with m.Elif(d.codebook):
-                        m.next = "CODEBOOK"
-            with m.State("CODEBOOK"):
-                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
-                    m.next = "NEXT"
             with m.State("INPUT"):
                 with m.If(ask(Stream.INPUT, self.i_input_address, d.tile_beats)):
                     m.d.sync += tile.eq(d.tiles)

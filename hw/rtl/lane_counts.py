@@ -23,7 +23,7 @@ def lane_counts_members(config: AcceleratorConfig) -> dict[str, Member]:
     """Members of a variant.
 
     i_load_start, i : codebook beats, see `CodebookLoader`.
-    i_enable : moves. i_codebook : symbols are indices of i_index_bits bits, otherwise raw groups.
+    i_enable : moves. i_codebook : symbols are indices of i_index_bits bits into i_codebook_half, otherwise raw groups.
     i_symbols : of all lanes; bits above the index width are ignored. i_window : in tap order.
     o : counts, `LATENCY` cycles later.
     """
@@ -32,6 +32,7 @@ def lane_counts_members(config: AcceleratorConfig) -> dict[str, Member]:
         "i": In(stream.Signature(config.axi_data_bits)),
         "i_enable": In(1),
         "i_codebook": In(1),
+        "i_codebook_half": In(1),
         "i_index_bits": In(4),
         "i_symbols": In(data.ArrayLayout(GROUP_TAPS, config.lanes)),
         "i_window": In(data.ArrayLayout(config.time_lanes, GROUP_TAPS)),

@@ -21,7 +21,7 @@ class NeuronArray(wiring.Component):
     -------
     i_descriptor : of the layer.
     i_valid, o_ready, i : finished sums; taken into a holding register, so the array goes on.
-    i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
+    i_params_valid, i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
     o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
 
@@ -36,6 +36,7 @@ class NeuronArray(wiring.Component):
             "i_valid": In(1),
             "o_ready": Out(1),
             "i": In(sums_layout(config)),
+            "i_params_valid": In(1),
             "i_params": In(params_layout(config)),
             "o_params_take": Out(1),
             "o": Out(stream.Signature(config.word_bits)),
@@ -90,8 +91,8 @@ class NeuronArray(wiring.Component):
                 m.d.sync += params.eq(self.i_params)
 
         def begin() -> None:
-            """With sums at hand start on them, otherwise wait."""
-            with m.If(held):
+            """With sums at hand, and their tile's parameters, start on them, otherwise wait."""
+            with m.If(held & (~hold.tags.tile_first | self.i_params_valid)):
                 m.d.comb += start.eq(1)
                 m.next = "FOLD"
                 with m.If(~d.image_input):

@@ -40,7 +40,7 @@ class PEArray(wiring.Component):
     Members
     -------
     i_load_start, i_codewords : codebook beats, see `CodebookLoader`.
-    i_codebook, i_index_bits : of the layer.
+    i_codebook, i_codebook_half, i_index_bits : of the layer.
     i_enable : moves. i_valid, i_tags, i_window (tap order), i_symbols : an operation; an inactive one has a zero
         window.
     o_valid, o : finished sums, held until o_valid & i_ready. While sums wait, o_stall asks that i_enable be low.
@@ -55,6 +55,7 @@ class PEArray(wiring.Component):
             "i_load_start": In(1),
             "i_codewords": In(stream.Signature(config.axi_data_bits)),
             "i_codebook": In(1),
+            "i_codebook_half": In(1),
             "i_index_bits": In(4),
             "i_enable": In(1),
             "i_valid": In(1),
@@ -79,6 +80,7 @@ class PEArray(wiring.Component):
         sums = Signal(sums_layout(self._config), reset_less=True)
         m.d.comb += [
             counts.i_load_start.eq(self.i_load_start), counts.i_codebook.eq(self.i_codebook),
+            counts.i_codebook_half.eq(self.i_codebook_half),
             counts.i_index_bits.eq(self.i_index_bits), counts.i_enable.eq(self.i_enable),
             counts.i_symbols.eq(self.i_symbols), counts.i_window.eq(self.i_window),
             self.o.eq(sums), self.o_stall.eq(self.o_valid & ~self.i_ready),

@@ -13,7 +13,7 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 class PopcountThenSelect(wiring.Component):
     """A popcount per codeword and time lane (one cycle), a selection per lane and time lane (two cycles).
 
-    The codebook lies in registers, since all its codewords are read in every cycle. Raw groups are no codewords: each
+    The codebook lies in registers, twice, since all its codewords are read in every cycle. Raw groups are no codewords: each
     lane has popcounts of its own for them.
 
     Members: see `lane_counts_members`. The configuration must have a codebook.
@@ -30,11 +30,16 @@ class PopcountThenSelect(wiring.Component):
         config = self._config
         m.submodules.loader = loader = CodebookLoader(config)
         wiring.connect(m, wiring.flipped(self.i), loader.i)
-        codewords = Array(Signal(GROUP_TAPS + 1, name=f"codeword{k}", reset_less=True)
-                          for k in range(config.codebook_entries))
+        halves = [Array(Signal(GROUP_TAPS + 1, name=f"codeword{half}_{k}", reset_less=True)
+                        for k in range(config.codebook_entries)) for half in (0, 1)]
+        codewords = [Signal(GROUP_TAPS + 1, name=f"codeword{k}", reset_less=True)
+                     for k in range(config.codebook_entries)]  # of the layer that runs
         m.d.comb += loader.i_load_start.eq(self.i_load_start)
-        with m.If(loader.o_write):
-            m.d.sync += codewords[loader.o_entry].eq(loader.o_codeword)
+        for half, words in enumerate(halves):
+            with m.If(loader.o_write & (loader.o_half == half)):
+                m.d.sync += words[loader.o_entry].eq(loader.o_codeword)
+        m.d.sync += [word.eq(Mux(self.i_codebook_half, high, low))
+                     for word, low, high in zip(codewords, *halves, strict=True)]
 
         mask = index_mask(m, self.i_index_bits, config)
         low_bits = config.index_bits // 2  # the selection takes two stages: by these bits of the index, then by the others
