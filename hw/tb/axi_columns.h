@@ -1,6 +1,6 @@
 // What lies behind the bus and answers when a column's data are there: the DRAM, or a fixed time.
 //
-// Times are picoseconds since the memory's first clock edge. A column is an aligned piece of `column_bytes` bytes.
+// Times are picoseconds since the memory's first edge in reset. A column is an aligned piece of `column_bytes` bytes.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ public:
     const int64_t column_bytes;
 };
 
-// The DRAM model. Its controller belongs to the caller; cycle 0 is the memory's first clock edge.
+// The DRAM model. Its controller belongs to the caller; cycle 0 is the memory's first edge in reset.
 class DramColumns final : public Columns {
 public:
     DramColumns(s2nn_dram::Controller& controller, const s2nn_dram::AddressMap& map, int64_t t_ck_ps)

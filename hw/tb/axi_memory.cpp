@@ -18,17 +18,18 @@ Memory::Memory(const Parameters& parameters, uint8_t* data, std::unique_ptr<Colu
 // -- clock edges ------------------------------------------------------------------------------------------------------
 
 void Memory::reset(int64_t time_ps, int64_t data_bits) {
-    if (data_bits != parameters.data_bits)
+    edge(time_ps);
+    // Not at the first edge: at that one the port's `failed` falls if the memory before this one left it high.
+    if (is_period_known && data_bits != parameters.data_bits)
         violation.keep_first("data_bits must be the port's " + std::to_string(data_bits),
                              std::to_string(parameters.data_bits), "data_bits");
-    edge(time_ps);
     stop();
     was_reset = true;
 }
 
 void Memory::clock(int64_t time_ps, bool rready, bool bready) {
     was_reset = false;
-    if (!edge(time_ps)) return stop();
+    if (origin_ps < 0 || !edge(time_ps)) return stop();
     const Outputs seen = shown;
     columns->advance(now_ps);
     if (aw.clock(seen.awready, violation)) writes.push_back({accept(AW, aw.payload())});

@@ -50,7 +50,8 @@ public:
 
     // An edge in reset: everything in progress is dropped and no channel is ready. `data_bits` is the port's.
     void reset(int64_t time_ps, int64_t data_bits);
-    // Any other edge. It may be left out while the memory is not busy and neither address channel is valid.
+    // Any other edge; before the first reset, the memory is silent. It may be left out while the memory is not busy and
+    // neither address channel is valid.
     void clock(int64_t time_ps, bool rready, bool bready);
 
     bool is_busy() const;
@@ -64,7 +65,7 @@ public:
     std::vector<Fault> faults;
     std::vector<Region> regions;  // the first is the whole address space
     Violation violation;          // the memory stops at the first
-    int64_t origin_ps = -1;       // time of the first edge, -1 before it
+    int64_t origin_ps = -1;       // time of the first edge in reset, -1 before it
 
 private:
     // `is_done` when its columns are: those with an index in [first, last) of the burst's tickets.

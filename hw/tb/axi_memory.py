@@ -12,6 +12,7 @@ from typing import Any
 
 import cocotb
 from cocotb.simtime import convert, get_sim_time
+from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramModel, DramStandard, DramStats
@@ -47,7 +48,7 @@ class Fault:
 
 
 class AxiMemory:
-    """Content, timing and counters of the simulation's one `axi_memory`. Make it before the first clock edge of a reset.
+    """Content, timing and counters of the simulation's one `axi_memory`; make it before the first edge of a reset.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ class AxiMemory:
         self._set_regions(list(regions))
         self._set_stalls(stalls or AxiStalls())
         self.faults = faults
-        self._is_started = False
+        self._watching: Task[None] | None = None
 
     def _create(self, parameters: axi_native.Parameters, column_ps: int) -> int:
         self._content = (c_uint8 * len(self.data)).from_buffer(self.data)  # from now on, `data` refuses to be resized
@@ -135,9 +136,9 @@ class AxiMemory:
 
     def _set_regions(self, regions: list[tuple[str, int, int]]):
         self._region_names = [name for name, _, _ in regions]
-        starts, ends = ([region[index] for region in regions] for index in (1, 2))
-        self._library.s2nn_axi_set_regions(self._memory, len(regions), axi_native.c_numbers(starts),
-                                           axi_native.c_numbers(ends))
+        starts = axi_native.c_numbers([start for _, start, _ in regions])
+        ends = axi_native.c_numbers([end for _, _, end in regions])
+        self._library.s2nn_axi_set_regions(self._memory, len(regions), starts, ends)
 
     def _set_stalls(self, stalls: AxiStalls):
         for number, name in enumerate(CHANNELS):
@@ -153,14 +154,20 @@ class AxiMemory:
 
     def start(self) -> "AxiMemory":
         """Put this memory behind the bus; call once. The first rule that the master breaks fails the test."""
-        if self._is_started:
+        if self._watching is not None:
             raise SimulationError("an AxiMemory must be started once", value="started again")
         if convert(1, "step", to="ps") != 1:
             raise SimulationError("the time precision must be 1 ps", value=convert(1, "step", to="ps"))
-        self._is_started = True
         self._library.s2nn_axi_attach(self._memory)
-        cocotb.start_soon(self._watch())
+        self._watching = cocotb.start_soon(self._watch())
         return self
+
+    @property
+    def watching(self) -> Task[None]:
+        """Raises SimulationError in whoever awaits it, or else in the test, when the master breaks a rule."""
+        if self._watching is None:
+            raise SimulationError("an AxiMemory must be started before it is watched")
+        return self._watching
 
     async def _watch(self):
         await RisingEdge(self._failed)

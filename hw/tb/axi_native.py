@@ -46,7 +46,7 @@ class Traffic(Structure):
 
     def as_dict(self) -> dict[str, int]:
         """The counters for JSON."""
-        return {name: getattr(self, name) for name, _ in self._fields_}
+        return {field[0]: getattr(self, field[0]) for field in self._fields_}
 
 
 def linked_library() -> ctypes.CDLL:

@@ -8,7 +8,7 @@ from s2nn.hw.tb import axi_native, simulator
 TOP = "harness"
 _BUS = "m_axi_"
 
-_TEMPLATE = """// Generated from {design}.json by s2nn.hw.tb.harness: clock, design, AXI memory and a log of the design's probe.
+_TEMPLATE = """// Generated from {design}.json by s2nn.hw.tb.harness: clock, design, AXI memory and a log of the probe.
 module {top} #(
   parameter int CLOCK_PERIOD_PS = 10000,
   parameter bit HAS_MEMORY = 1  // 0: the AXI inputs are tied off
@@ -42,7 +42,8 @@ module {top} #(
   );
   if (HAS_MEMORY) begin : with_memory
     axi_memory #(.ADDRESS_BITS({address_bits}), .DATA_BITS({data_bits}), .ID_BITS(1)) memory (
-      .clk(clk), .rst(rst), .failed(failed), .s_axi_arid(1'b0), .s_axi_awid(1'b0), .s_axi_rid(), .s_axi_bid(),
+      .clk(clk), .rst(rst), .failed(failed),
+      .s_axi_arid(1'b0), .s_axi_awid(1'b0), .s_axi_rid(), .s_axi_bid(),
 {memory_connections}
     );
   end else begin : without_memory
@@ -55,9 +56,9 @@ endmodule
 def write_harness(side_file: Path, folder: Path) -> Path:
     """Write harness.sv for the design of the side file (see hw/rtl/verilog.py); returns its path.
 
-    The harness has the design's ports but clock (an output), AXI bus and probe; an input run_index that each logged line
-    carries; an output `failed`, see axi_memory.sv. A line is `run_index layer probe` in hexadecimal; plusarg probe_log
-    names the file.
+    The harness has the design's ports except the AXI bus and the probe, its clock as an output; an input run_index that
+    each logged line carries; and the memory's output `failed`. A line is `run_index layer probe` in hexadecimal;
+    plusarg probe_log names the file.
     """
     side = json.loads(side_file.read_text())
     ports = {port["name"]: port for port in side["ports"]}
@@ -65,13 +66,14 @@ def write_harness(side_file: Path, folder: Path) -> Path:
     outside = [port for name, port in ports.items() if not name.startswith(("probe", _BUS)) and name != "clk"]
     lines = ["  output reg clk", *(f"  {port['direction']} {_wire(port)}" for port in outside), "  output wire failed",
              "  input wire [31:0] run_index"]
+    of_memory = [f"      .s_axi_{port['name'].removeprefix(_BUS)}({port['name']})" for port in bus]
     path = folder / f"{TOP}.sv"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(_TEMPLATE.format(
         design=side["top"], top=TOP, ports=",\n".join(lines), probe_high=ports["probe"]["width"] - 1,
         wires="\n".join(f"  {_wire(port)};" for port in bus),
         connections=",\n".join(f"    .{name}({name})" for name in ports),
-        memory_connections=",\n".join(f"      .s_axi_{port['name'].removeprefix(_BUS)}({port['name']})" for port in bus),
+        memory_connections=",\n".join(of_memory),
         tied_off=", ".join(["failed", *(port["name"] for port in bus if port["direction"] == "input")]),
         address_bits=ports[f"{_BUS}araddr"]["width"], data_bits=ports[f"{_BUS}rdata"]["width"]))
     return path

