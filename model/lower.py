@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.placement import SectionOffsets, describe
 from s2nn.hw.spec.program import BIAS_LIMIT, INPUT, THRESHOLD_LIMIT, Layer, Program, Shape, Weights, group_taps
@@ -145,9 +145,9 @@ def _conv(net: FoldedNet, number: int, source: str, in_shape: Shape, config: Acc
     params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), layer.theta, fraction_bits=fraction_bits,
                               largest_acc=largest_acc, mantissa_room=room, name=name)
     lowered = Layer(name=name, kind="conv", source=source, in_shape=in_shape, out_shape=(c_out, height, width),
-                    kernel=(3, 3), weights=_weights(layer, config=config, planes=planes), pad=1, pool=layer.pool, image_input=image,
-                    threshold=params.threshold, bias=params.bias, negate=params.negate, param_shift=params.param_shift,
-                    leak=leak, soft_reset=soft_reset)
+                    kernel=(3, 3), weights=_weights(layer, config=config, planes=planes), pad=1, pool=layer.pool,
+                    image_input=image, threshold=params.threshold, bias=params.bias, negate=params.negate,
+                    param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
     return lowered, params.capped
 
 

@@ -185,9 +185,10 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         sizes[section.kind] += section.bytes
     sizes["alignment"] = sum(section.padding_bytes for section in sections)
     return Manifest(
-        net=program.name, steps=program.steps, spike_input=program.spike_input, classes=program.num_classes, leak_bits=program.leak_bits,
-        fraction_bits=program.fraction_bits, config=config.to_json(), config_digest=config.digest.hex(),
-        image_version=VERSION, image_bytes=len(data), image_sha256=hashlib.sha256(data).hexdigest(), layers=layers,
+        net=program.name, steps=program.steps, spike_input=program.spike_input, classes=program.num_classes,
+        leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, config=config.to_json(),
+        config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
+        image_sha256=hashlib.sha256(data).hexdigest(), layers=layers,
         sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers), provenance=dict(provenance or {}))
 
 
@@ -217,7 +218,8 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
         name=layer.name, kind=layer.kind, source=layer.source, residual=layer.residual,
         residual_op=None if layer.residual_op is None else layer.residual_op.value, in_shape=layer.in_shape,
         conv_shape=layer.conv_shape, out_shape=layer.out_shape, kernel=layer.kernel, grouping=layer.grouping.value,
-        shared_taps=layer.shared_taps, stride=layer.stride, pad=layer.pad, pool=layer.pool, image_input=layer.image_input, weight_format="raw" if codebook is None else "codebook",
+        shared_taps=layer.shared_taps, stride=layer.stride, pad=layer.pad, pool=layer.pool,
+        image_input=layer.image_input, weight_format="raw" if codebook is None else "codebook",
         planes=layer.weights.num_planes, symbol_bits=layer.weights.symbol_bits, group_taps=9,
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,
         param_shift=layer.param_shift, threshold_range=_range(layer.threshold), bias_range=_range(layer.bias),

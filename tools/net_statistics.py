@@ -1,6 +1,6 @@
 """Kernel frequencies and spikes of the grid's nets: measured on the shipped checkpoints, or assumed and said so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -15,9 +15,9 @@ from s2nn.hw.spec.registers import ErrorCode, Stream
 class Fetcher(wiring.Component):
     """Walks the program one layer ahead of the sequencer and one tile ahead of the array.
 
-    It asks for nothing that has no place to go: parameters for two tiles ahead of the neurons, weights once a half of the
-    weight buffer is free, a codebook once the layer before the one that runs is done, an input once all layers before it
-    are. So read data is always taken in the end, and one stream never blocks another for good.
+    It asks for nothing that has no place to go: parameters for two tiles ahead of the neurons, weights once a half of
+    the weight buffer is free, a codebook once the layer before the one that runs is done, an input once it runs. So
+    read data is always taken in the end, and one stream never blocks another for good.
 
     Members
     -------
@@ -49,7 +49,8 @@ class Fetcher(wiring.Component):
             "o_tile_ready": Out(1),
             "i_tile_take": In(1),
             "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
-            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1), "o_codebook_half": Out(1, init=1),
+            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1),
+            "o_codebook_half": Out(1, init=1),
             "o_error": Out(ErrorCode),
         })
 

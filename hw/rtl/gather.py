@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import block_layout
@@ -30,7 +30,8 @@ class GatherSet(wiring.Component):
         self._config = config
         super().__init__({
             "o_enable": Out(1),
-            "i_valid": In(1), "i_gather": In(1), "i_slot": In(range(GROUP_TAPS)), "i_set_last": In(1), "i_residual": In(1),
+            "i_valid": In(1), "i_gather": In(1), "i_slot": In(range(GROUP_TAPS)), "i_set_last": In(1),
+            "i_residual": In(1),
             "i_block": In(block_layout(config)),
             "o": Out(stream.Signature(block_layout(config))),
             "o_residual": Out(stream.Signature(config.word_bits)),
@@ -42,8 +43,9 @@ class GatherSet(wiring.Component):
         lanes, time_lanes = self._config.lanes, self._config.time_lanes
         inputs, move = self.i_block.words, self.o_enable
         channel_active = Signal(lanes)
-        m.d.comb += [channel_active[c].eq(Cat(inputs[bank].word_select(c, time_lanes) for bank in range(GROUP_TAPS)).any())
-                     for c in range(lanes)]
+        for channel in range(lanes):
+            taps = Cat(inputs[bank].word_select(channel, time_lanes) for bank in range(GROUP_TAPS))
+            m.d.comb += channel_active[channel].eq(taps.any())
 
         # A single word, found among the banks.
         single, residual, set_last = Signal(), Signal(), Signal(reset_less=True)

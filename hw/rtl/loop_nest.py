@@ -1,4 +1,4 @@
-"""The loops of a layer: tile, position, chunk, weight and input plane, kernel group, channel block; a step per cycle."""
+"""The loops of a layer: tile, position, chunk, weight plane, input plane, kernel group, block; one step per cycle."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Value
@@ -16,8 +16,8 @@ class LoopNest(wiring.Component):
 
     A step reads a 3x3 neighbourhood of a channel block, or, where groups are consecutive inputs, one word of a set of
     nine; the set meets its weights with its last word. With pooling, the four positions of a pool window follow each
-    other; otherwise positions are in raster order. With a residual, the planes of that map at the output position follow
-    the other steps of each position and chunk.
+    other; otherwise positions are in raster order. With a residual, the planes of that map at the output position
+    follow the other steps of each position and chunk.
 
     Members
     -------

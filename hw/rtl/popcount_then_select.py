@@ -1,7 +1,7 @@
 """PE variant: the taps of every codeword are counted once for all lanes, and each lane selects a count by its index."""
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 
 from s2nn.hw.rtl.codebook_loader import CodebookLoader
 from s2nn.hw.rtl.decoder import index_mask

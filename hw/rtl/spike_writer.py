@@ -12,8 +12,8 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
 def probe_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """A word as it is written, with its place in the map: what a bench compares with the golden model. `pass` counts the
-    planes of a position: chunk * planes + plane."""
+    """A word as it is written, with its place in the map: what a bench compares with the golden model. `pass` counts
+    the planes of a position: chunk * planes + plane."""
     return data.StructLayout({"word": config.word_bits, "pass": 8, "x": 10, "y": 10, "tile": 8})
 
 

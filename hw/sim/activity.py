@@ -203,8 +203,8 @@ def window_lanes(config: AcceleratorConfig, layer: Layer, bits: NDArray[np.bool_
     if layer.grouping is Grouping.TAPS:
         for top in range(0, taps_y, 3):
             for left in range(0, taps_x, 3):
-                taps = [at(ky, kx) for ky in range(top, min(top + 3, taps_y)) for kx in range(left, min(left + 3, taps_x))]
-                walks.append(np.logical_or.reduce(taps))
+                rows, columns = range(top, min(top + 3, taps_y)), range(left, min(left + 3, taps_x))
+                walks.append(np.logical_or.reduce([at(ky, kx) for ky in rows for kx in columns]))
     else:
         inputs = [at(ky, kx) for ky in range(taps_y) for kx in range(taps_x)]
         for walk in inputs if layer.shared_taps else [np.concatenate(inputs, axis=1)]:

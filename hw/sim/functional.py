@@ -1,4 +1,4 @@
-"""The golden model: runs a `Program` on 8-bit images or spikes in exact integers, just as `s2nn.hw.spec.semantics` says.
+"""The golden model: runs a `Program` on images or spikes in exact integers, just as `s2nn.hw.spec.semantics` says.
 
 Lowering, the torch integer forward and the RTL are each compared with this, layer by layer and bit for bit. It knows
 nothing of lanes, tiles or memory; what those cost is counted by `s2nn.hw.sim.activity` from the spikes found here.

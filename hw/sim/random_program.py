@@ -128,7 +128,8 @@ def _random_weights(rng: np.random.Generator, shape: tuple[int, ...], eta: int |
     symbols = rng.integers(0, 1 << eta, size=shape, dtype=np.uint16)
     if zeros:
         codebook[-1] = ZERO_CODEWORD
-        symbols = np.where(rng.random(shape) < zeros, len(codebook) - 1, symbols % (len(codebook) - 1)).astype(np.uint16)
+        last = len(codebook) - 1
+        symbols = np.where(rng.random(shape) < zeros, last, symbols % last).astype(np.uint16)
     return Weights(symbols=symbols, codebook=codebook)
 
 
@@ -146,9 +147,10 @@ def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: Rando
     out_shape = (spec.channels, rows // 2, cols // 2) if spec.pool else (spec.channels, rows, cols)
     half = 1 << (config.leak_bits - 1)
     groups = _num_groups(spec.kernel, in_shape[0], spec.grouping, spec.shared_taps)
+    eta = None if image_input else spec.eta
     return Layer(
         name=name, kind="conv", source=source, in_shape=in_shape, out_shape=out_shape, kernel=spec.kernel,
-        weights=_random_weights(rng, (spec.planes, spec.channels, groups), None if image_input else spec.eta, spec.zeros),
+        weights=_random_weights(rng, (spec.planes, spec.channels, groups), eta, spec.zeros),
         grouping=spec.grouping, shared_taps=spec.shared_taps, stride=spec.stride, pad=spec.pad, pool=spec.pool,
         residual=spec.residual, residual_op=spec.residual_op, image_input=image_input,
         threshold=np.ones(spec.channels, dtype=np.int64), bias=np.zeros(spec.channels, dtype=np.int64),

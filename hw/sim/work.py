@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.activity import LOAD_INPUT, presented, taps_on_map, window_lanes

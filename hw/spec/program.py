@@ -102,7 +102,7 @@ def group_taps(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def group_inputs(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Weight bits (planes, c_out, c_in, height, width), 1 for +1 -> raw symbols (planes, c_out, groups), grouping INPUTS.
+    """As `group_taps`, grouping INPUTS.
 
     >>> group_inputs(np.ones((1, 1, 10, 1, 1), dtype=np.uint8)).tolist()
     [[[511, 1]]]
@@ -262,20 +262,21 @@ class Program:
         c_out, no_leak = layer.out_shape[0], 1 << self.leak_bits
         yield layer.name not in shapes, "the name must be new", layer.name
         yield layer.source in shapes, f"source must be one of {', '.join(shapes)}", layer.source
-        yield layer.in_shape == shapes[layer.source], f"in_shape must be {shapes[layer.source]}, that of {layer.source}", (
-            layer.in_shape)
+        yield (layer.in_shape == shapes[layer.source],
+               f"in_shape must be {shapes[layer.source]}, that of {layer.source}", layer.in_shape)
         yield (layer.image_input == (layer.source == INPUT and not self.spike_input),
                "image_input must be set for layers that read the image, and no other", layer.image_input)
-        yield ((layer.kind == "classify") == is_last, "the last layer, and no other, must be the classifier", layer.kind)
-        yield (layer.kind != "classify" or layer.out_shape[1:] == (1, 1), "the classifier must have one output position",
+        classifies = layer.kind == "classify"
+        yield classifies == is_last, "the last layer, and no other, must be the classifier", layer.kind
+        yield (not classifies or layer.out_shape[1:] == (1, 1), "the classifier must have one output position",
                layer.out_shape)
-        yield (layer.kind != "classify" or layer.leak == no_leak, f"the classifier must not leak: leak must be {no_leak}",
+        yield (not classifies or layer.leak == no_leak, f"the classifier must not leak: leak must be {no_leak}",
                layer.leak)
         if layer.residual is not None:
             known = layer.residual in shapes and (layer.residual != INPUT or self.spike_input)
             yield known, "residual must be a map of spikes made before", layer.residual
-            yield (shapes[layer.residual] == layer.out_shape, f"residual must have the output's shape {layer.out_shape}",
-                   shapes[layer.residual])
+            yield (shapes[layer.residual] == layer.out_shape,
+                   f"residual must have the output's shape {layer.out_shape}", shapes[layer.residual])
             yield (layer.residual_op is not ResidualOp.IAND or self.peak(layer.residual) == 1,
                    "residual must hold single spikes for IAND", self.peak(layer.residual))
         for name, values, low, high in (("threshold", layer.threshold, 1, THRESHOLD_LIMIT),
