@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from s2nn.hw.spec.errors import DataError
-from s2nn.hw.spec.program import INPUT, Layer, Program, ResidualOp
+from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp
 from s2nn.model.evaluate import first_argmax
 
 
@@ -18,7 +18,7 @@ from s2nn.model.evaluate import first_argmax
 class IntegerResult:
     """What a program did with a batch of images.
 
-    spikes : [T, B, C, H, W] of every spiking layer, after its pool or residual; bool, uint8 where residuals were added.
+    spikes : [T, B, C, H, W] of every spiking layer, after its pool or residual; bool, uint8 where spikes were added up.
     membranes : int64 [B, C, H, W] of every spiking layer after the last step's reset, before its pool, without the
         positions that the pool drops.
     logits : int64 [B, classes].
@@ -82,7 +82,9 @@ def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
             return IntegerResult(spikes=all_spikes, membranes=membranes, logits=current.sum(dim=0)[:, :, 0, 0])
         spikes, membrane = _fire(layer, current, program.leak_bits)
         if layer.pool:
-            spikes = spikes.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).any(dim=6).any(dim=4)
+            windows = spikes.unflatten(4, (-1, 2)).unflatten(3, (-1, 2))
+            spikes = (windows.any(dim=6).any(dim=4) if layer.pool_op is PoolOp.MAX
+                      else windows.sum(dim=(4, 6)).to(torch.uint8))
         if layer.residual is not None:
             shortcut = maps[layer.residual]
             spikes = (shortcut.bool() & ~spikes if layer.residual_op is ResidualOp.IAND

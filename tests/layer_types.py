@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program, random_spikes
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from s2nn.hw.spec.program import Grouping, Program, ResidualOp
+from s2nn.hw.spec.program import Grouping, PoolOp, Program, ResidualOp
 
-ADD, IAND, INPUTS = ResidualOp.ADD, ResidualOp.IAND, Grouping.INPUTS
+ADD, IAND, INPUTS, SUM = ResidualOp.ADD, ResidualOp.IAND, Grouping.INPUTS, PoolOp.SUM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,12 @@ LAYER_TYPES: dict[str, LayerType] = {
                                                  options={"classifier_planes": 5, "steps": 6}),
     "a map read twice": LayerType(layers=[_image(4), _hidden(4), _hidden(4, source="conv0"),
                                           _hidden(4, residual="conv1", residual_op=IAND)]),
+    "sum pool": LayerType(layers=[_image(6, pool=True, pool_op=SUM), _hidden(5)], in_shape=(1, 7, 8)),
+    "sum pool of several chunks": LayerType(layers=[_image(5), _hidden(6, pool=True, pool_op=SUM, firing=0.5),
+                                                    _pointwise(4)], options={"steps": 7}),
+    "sum pool in front of the classifier": LayerType(
+        layers=[_image(4), _hidden(4, pool=True, pool_op=SUM)],
+        options={"classifier_planes": 4, "classifier_grouping": INPUTS, "classifier_shared_taps": True}),
     "spikes in": LayerType(layers=[_hidden(6), _hidden(4)], in_shape=(2, 5, 5), options={"spike_input": True}),
     "spikes in, more than a byte of steps": LayerType(
         layers=[_hidden(6, pool=True)], in_shape=(2, 5, 4), config=TINY,

@@ -32,7 +32,7 @@ SEMANTICS = {
                "zeros where a group points to the zero codeword",
     "residual": "add: x + s, iand: x and not s, with the spikes s of the layer and the residual map x, per time step",
     "overflow": "none: no value leaves its width, which is proven before packing",
-    "pool": "2x2 maximum of the spikes, stride 2; an odd last row or column is dropped",
+    "pool": "2x2 maximum or sum of the spikes, stride 2; an odd last row or column is dropped",
     "input": "8-bit pixels as bit planes, most significant first; the same image at every time step; or spikes",
     "classifier": "logit = sum of its current over all time steps, without leak and threshold; of equal logits the "
                   "lowest class wins",
@@ -63,6 +63,7 @@ class ManifestLayer:
     stride: int
     pad: int
     pool: bool
+    pool_op: str
     image_input: bool
     weight_format: str
     planes: int
@@ -218,7 +219,7 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
         name=layer.name, kind=layer.kind, source=layer.source, residual=layer.residual,
         residual_op=None if layer.residual_op is None else layer.residual_op.value, in_shape=layer.in_shape,
         conv_shape=layer.conv_shape, out_shape=layer.out_shape, kernel=layer.kernel, grouping=layer.grouping.value,
-        shared_taps=layer.shared_taps, stride=layer.stride, pad=layer.pad, pool=layer.pool,
+        shared_taps=layer.shared_taps, stride=layer.stride, pad=layer.pad, pool=layer.pool, pool_op=layer.pool_op.value,
         image_input=layer.image_input, weight_format="raw" if codebook is None else "codebook",
         planes=layer.weights.num_planes, symbol_bits=layer.weights.symbol_bits, group_taps=9,
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,

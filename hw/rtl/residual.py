@@ -1,7 +1,7 @@
 """Spikes and a residual map: their sum, or the map where there is no spike, one bit plane per cycle."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.spec.config import MAX_ACTIVATION_PLANES, AcceleratorConfig
@@ -14,8 +14,9 @@ class ResidualUnit(wiring.Component):
     Members
     -------
     i_residual, i_residual_planes, i_planes : of the layer: `Residual`, planes of the residual map and of the output.
-    i : words of spikes. i_residual_words : for each of them i_residual_planes words, the lowest bits first.
-    o : words of the output map, and `last` with the highest plane of each.
+    i : words of spikes; without a residual they pass. i_residual_words : for each of them i_residual_planes words, the
+        lowest bits first.
+    o : words of the output map, plane by plane, the lowest first.
 
     Throughput: a plane of the output per cycle.
     """
@@ -26,7 +27,7 @@ class ResidualUnit(wiring.Component):
         super().__init__({
             "i_residual": In(Residual), "i_residual_planes": In(3), "i_planes": In(3),
             "i": In(words), "i_residual_words": In(words),
-            "o": Out(stream.Signature(data.StructLayout({"word": config.word_bits, "last": 1}))),
+            "o": Out(words),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -40,8 +41,7 @@ class ResidualUnit(wiring.Component):
             x.eq(Mux(adds_plane, self.i_residual_words.payload, 0)),
             last.eq((self.i_residual == Residual.NONE) | (plane + 1 == self.i_planes)),
             self.o.valid.eq(self.i.valid & (~adds_plane | self.i_residual_words.valid)),
-            self.o.payload.word.eq(Mux(self.i_residual == Residual.IAND, x & ~carry, x ^ carry)),
-            self.o.payload.last.eq(last),
+            self.o.payload.eq(Mux(self.i_residual == Residual.IAND, x & ~carry, x ^ carry)),
             self.i_residual_words.ready.eq(self.i.valid & adds_plane & self.o.ready),
             self.i.ready.eq(self.o.valid & self.o.ready & last),
         ]

@@ -52,27 +52,29 @@ class SpikeWriter(wiring.Component):
         wiring.connect(m, pool.o, residual.i)
         wiring.connect(m, wiring.flipped(self.i_residual), residual.i_residual_words)
         m.d.comb += [
-            pool.i_pool.eq(d.pool), pool.i_chunks.eq(d.out_chunks), pool.i_start.eq(self.i_start),
+            pool.i_pool.eq(d.pool), pool.i_sum.eq(d.pool_sum), pool.i_chunks.eq(d.out_chunks),
+            pool.i_start.eq(self.i_start),
             residual.i_residual.eq(d.residual), residual.i_residual_planes.eq(d.residual_planes),
             residual.i_planes.eq(d.out_planes), residual.o.ready.eq(1),
             self.o_busy.eq(self.i.valid | self.o_write_enable.any()),
         ]
 
-        write, chunk, number = residual.o.valid, Signal(6), Signal(8)
-        last_chunk = Signal()
-        m.d.comb += last_chunk.eq(residual.o.payload.last & (chunk + 1 == d.out_chunks))
+        write, word = residual.o.valid, residual.o.payload
+        plane, chunk, number = Signal(3), Signal(6), Signal(8)
+        last_plane, last_chunk = Signal(), Signal()
+        m.d.comb += [last_plane.eq(plane + 1 == d.out_planes), last_chunk.eq(last_plane & (chunk + 1 == d.out_chunks))]
         address = self._walk(m, d, position_done=write & last_chunk)
         m.d.sync += self.o_write_enable.eq(0)
         with m.If(write):
             m.d.sync += [self.o_write_enable.eq(1 << (3 * address["y_mod"] + address["x_mod"])),
                          self.o_write_address.eq(address["row"] + address["column"] + address["tile_offset"]
                                                  + address["pass_offset"]),
-                         self.o_write_word.eq(residual.o.payload.word),
+                         self.o_write_word.eq(word), plane.eq(Mux(last_plane, 0, plane + 1)),
                          address["pass_offset"].eq(Mux(last_chunk, 0, address["pass_offset"] + d.tiles)),
                          number.eq(Mux(last_chunk, 0, number + 1))]
-            with m.If(residual.o.payload.last):
+            with m.If(last_plane):
                 m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
-        m.d.sync += [self.o_probe_valid.eq(write), self.o_probe.word.eq(residual.o.payload.word),
+        m.d.sync += [self.o_probe_valid.eq(write), self.o_probe.word.eq(word),
                      self.o_probe["pass"].eq(number), self.o_probe.x.eq(address["x"]), self.o_probe.y.eq(address["y"]),
                      self.o_probe.tile.eq(address["tile_offset"])]
         return m

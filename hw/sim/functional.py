@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from s2nn.hw.spec.errors import DataError
-from s2nn.hw.spec.program import INPUT, Layer, Program, ResidualOp
+from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp
 from s2nn.hw.spec.semantics import IntArray, lif_step
 
 #: Pixels, spikes, or sums of spikes.
@@ -31,8 +31,8 @@ class LayerResult:
     Parameters
     ----------
     name : of the layer.
-    spikes : (B, T, C, H, W), after pooling or the residual: what the next layers read. bool, or uint8 where residuals
-        were added.
+    spikes : (B, T, C, H, W), after pooling or the residual: what the next layers read. bool, or uint8 where spikes were
+        added up.
     fired : (B,) spikes fired before pooling, over all steps and computed positions.
     membrane : (B, C, H, W) potential after the last step's reset, before pooling.
     """
@@ -142,7 +142,7 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
         membrane, spikes[:, step] = lif_step(membrane, current[:, step], theta=theta, leak_factor=layer.leak,
                                              leak_bits=leak_bits, soft_reset=layer.soft_reset)
     fired = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
-    return LayerResult(name=layer.name, spikes=_pool(spikes) if layer.pool else spikes, fired=fired, membrane=membrane)
+    return LayerResult(name=layer.name, spikes=_pool(layer, spikes) if layer.pool else spikes, fired=fired, membrane=membrane)
 
 
 def combine(layer: Layer, spikes: NDArray[np.bool_], residual: Map) -> Map:
@@ -168,10 +168,11 @@ def _run_batch(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
     return FunctionalResult(layers=tuple(layers), logits=current.sum(axis=1)[:, :, 0, 0])
 
 
-def _pool(spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """2x2 max of (..., 2H, 2W)."""
+def _pool(layer: Layer, spikes: NDArray[np.bool_]) -> Map:
+    """2x2 maximum or sum of (..., 2H, 2W)."""
     *outer, height, width = spikes.shape
-    return np.logical_or.reduce(spikes.reshape(*outer, height // 2, 2, width // 2, 2), axis=(-3, -1))
+    windows = spikes.reshape(*outer, height // 2, 2, width // 2, 2)
+    return windows.any(axis=(-3, -1)) if layer.pool_op is PoolOp.MAX else windows.sum(axis=(-3, -1), dtype=np.uint8)
 
 
 def _check_inputs(program: Program, inputs: NDArray[np.uint8]) -> None:

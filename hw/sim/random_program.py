@@ -20,6 +20,7 @@ from s2nn.hw.spec.program import (
     ZERO_CODEWORD,
     Grouping,
     Layer,
+    PoolOp,
     Program,
     ResidualOp,
     Shape,
@@ -41,7 +42,7 @@ class RandomConv:
     eta : bits per index into a random codebook; None stores raw nine-bit groups (the binary format).
     planes : weight planes, 1..8; 1 is a 1-bit or sub-bit layer, 8 an 8-bit one.
     zeros : share of groups that are pruned, with a codebook only; 0 leaves the zero codeword out of it.
-    kernel, grouping, shared_taps, stride, pad, pool, soft_reset : as `s2nn.hw.spec.program.Layer`.
+    kernel, grouping, shared_taps, stride, pad, pool, pool_op, soft_reset : as `s2nn.hw.spec.program.Layer`.
     source : map that is read; None: that of the layer before. residual, residual_op : map that is joined, or None.
     leak : factor in units of 2**-leak_bits; None draws one between half and all of the membrane.
     firing : share of (position, step) pairs at which a channel should fire, roughly.
@@ -57,6 +58,7 @@ class RandomConv:
     stride: int = 1
     pad: int = 1
     pool: bool = False
+    pool_op: PoolOp = PoolOp.MAX
     soft_reset: bool = False
     source: str | None = None
     residual: str | None = None
@@ -152,6 +154,7 @@ def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: Rando
         name=name, kind="conv", source=source, in_shape=in_shape, out_shape=out_shape, kernel=spec.kernel,
         weights=_random_weights(rng, (spec.planes, spec.channels, groups), eta, spec.zeros),
         grouping=spec.grouping, shared_taps=spec.shared_taps, stride=spec.stride, pad=spec.pad, pool=spec.pool,
+        pool_op=spec.pool_op,
         residual=spec.residual, residual_op=spec.residual_op, image_input=image_input,
         threshold=np.ones(spec.channels, dtype=np.int64), bias=np.zeros(spec.channels, dtype=np.int64),
         negate=rng.random(spec.channels) < 0.3,

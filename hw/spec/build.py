@@ -9,7 +9,7 @@ from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
 from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program, ResidualOp, Shape, Weights
+from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape, Weights
 
 
 def build_image(config: AcceleratorConfig, program: Program) -> MemoryImage:
@@ -101,7 +101,8 @@ def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[s
                  out_shape=(names.c_out, fields["out_height"], fields["out_width"]), kernel=kernel,
                  weights=Weights(symbols=symbols, codebook=codebook),
                  grouping=Grouping.INPUTS if gather else Grouping.TAPS, shared_taps=shared, stride=fields["stride"],
-                 pad=fields["pad"], pool=bool(fields["pool"]), residual=names.residual,
+                 pad=fields["pad"], pool=bool(fields["pool"]), pool_op=PoolOp.SUM if fields["pool_sum"] else PoolOp.MAX,
+                 residual=names.residual,
                  residual_op=operations[Residual(fields["residual"])], image_input=bool(fields["image_input"]),
                  threshold=threshold, bias=bias, negate=negate, param_shift=fields["param_shift"],
                  leak=fields["leak"], soft_reset=bool(fields["soft_reset"]),

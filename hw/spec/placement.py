@@ -13,7 +13,7 @@ from s2nn.hw.spec.config import (
 from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
-from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program, ResidualOp, Shape
+from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, m
         "codebook": int(codebook is not None),
         "image_input": int(layer.image_input),
         "soft_reset": int(layer.soft_reset),
-        "pool": int(layer.pool),
+        "pool": int(layer.pool), "pool_sum": int(layer.pool_op is PoolOp.SUM),
         "gather": int(gather),
         "shared_taps": int(layer.shared_taps),
         "residual": residuals[layer.residual_op],

@@ -33,6 +33,14 @@ class Grouping(StrEnum):
     INPUTS = "inputs"
 
 
+class PoolOp(StrEnum):
+    """What a 2x2 pool makes of its four spikes."""
+
+    MAX = "max"
+    #: Their sum, 0..4: average pooling with the division folded into the next layer.
+    SUM = "sum"
+
+
 class ResidualOp(StrEnum):
     """How a layer's spikes s meet a residual map x (spike-element-wise, SEW-ResNet, arXiv 2102.04159 table 1)."""
 
@@ -132,7 +140,7 @@ class Layer:
     weights, grouping : groups of nine.
     shared_taps : all taps of the kernel have one weight per input channel (grouping INPUTS, stored once): the layer
         sees the sum over its window, as behind average pooling.
-    pool : 2x2 max-pool (floor) of the output spikes.
+    pool, pool_op : 2x2 pool (floor) of the output spikes, and what it does.
     residual, residual_op : a second map, of the shape of the output, that the spikes are combined with; or None.
     image_input : the source is the 8-bit image, constant over time.
     threshold, bias, negate : (c_out,) theta and bias mantissas, and whether the channel's accumulator is negated.
@@ -154,6 +162,7 @@ class Layer:
     stride: int = 1
     pad: int = 0
     pool: bool = False
+    pool_op: PoolOp = PoolOp.MAX
     residual: str | None = None
     residual_op: ResidualOp | None = None
     image_input: bool = False
@@ -304,10 +313,12 @@ class Program:
         return next(layer for layer in self.layers if layer.name == name)
 
     def peak(self, name: str) -> int:
-        """Largest value in a map at one time step: 255 in an image, 1 in spikes, more where residuals were added."""
+        """Largest value in a map at one time step: 255 in an image, 1 in spikes, more where spikes were added up."""
         if name == INPUT:
             return 1 if self.spike_input else (1 << PIXEL_BITS) - 1
         layer = self.layer(name)
+        if layer.pool and layer.pool_op is PoolOp.SUM:
+            return 4
         if layer.residual is None or layer.residual_op is ResidualOp.IAND:
             return 1
         return 1 + self.peak(layer.residual)

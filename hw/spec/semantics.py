@@ -15,7 +15,8 @@ One time step of a neuron of channel o, with accumulator a = sum over taps of we
     v' = 0 if s else u                     hard reset
     v' = u - theta_o if s else u           soft reset
 
-What a layer passes on at a step is s, or with a residual map x: x + s (ADD), or x and not s (IAND).
+What a layer passes on at a step is s; or the maximum or the sum of four s that lie 2x2; or with a residual map x: x + s
+(ADD), or x and not s (IAND).
 
 v is 0 before the first step. bias_o and theta_o are mantissas of 16 and 15 bits, shifted left by the
 layer's param_shift.

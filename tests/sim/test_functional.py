@@ -66,7 +66,8 @@ def reference_layer(program, layer, maps, residual):
         return logits, 0
     fired = int(spikes.sum())
     if layer.pool:
-        spikes = np.maximum.reduce([spikes[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+        members = [spikes[:, :, i::2, j::2].astype(int) for i in (0, 1) for j in (0, 1)]
+        spikes = sum(members) if layer.pool_op == "sum" else np.maximum.reduce(members)
     if layer.residual_op == "add":
         spikes = np.array(residual, dtype=int) + spikes
     if layer.residual_op == "iand":
