@@ -16,6 +16,7 @@ from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
 from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
+from s2nn.hw.spec.placement import place_resident
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
 
@@ -45,7 +46,7 @@ class ManifestLayer:
 
     `weights` counts the taps that meet the map (a kernel's taps that only ever lie outside it are stored but no
     weights); `bits_per_weight` is index bits per weight without padding, `stored_bits_per_weight` with the padding and
-    the codebook. theta = threshold mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is
+    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. theta = threshold mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is
     worth.
     """
 
@@ -77,6 +78,7 @@ class ManifestLayer:
     negated_channels: int
     logit_scale: float
     weights: int
+    resident: bool
     index_bytes: int
     index_padding_bytes: int
     params_bytes: int
@@ -180,7 +182,8 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         kind=section.kind.name.lower(), layer=section.layer, offset=offset, bytes=len(section.data),
         padding_bytes=end - offset - len(section.data), sha256=hashlib.sha256(section.data).hexdigest(),
     ) for section, offset, end in zip(image.sections, offsets, ends, strict=True))
-    layers = tuple(_describe_layer(config, layer) for layer in program.layers)
+    resident = place_resident(config, program)
+    layers = tuple(_describe_layer(config, layer, resident=layer.name in resident) for layer in program.layers)
     sizes = {"header": offsets[0], **dict.fromkeys(("descriptors", "codebook", "params", "index"), 0)}
     for section in sections:
         sizes[section.kind] += section.bytes
@@ -210,7 +213,7 @@ def _first_difference(one: Any, two: Any, name: str) -> str | None:
     return next((found for part in parts if (found := _first_difference(*part))), None)
 
 
-def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
+def _describe_layer(config: AcceleratorConfig, layer: Layer, *, resident: bool) -> ManifestLayer:
     codebook, c_out, c_in = layer.weights.codebook, layer.out_shape[0], layer.in_shape[0]
     weights = c_out * c_in * (1 if layer.shared_taps else _taps_on_map(layer, axis=1) * _taps_on_map(layer, axis=2))
     codebook_bytes = 0 if codebook is None else len(pack_codebook(config, codebook))
@@ -225,7 +228,7 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,
         param_shift=layer.param_shift, threshold_range=_range(layer.threshold), bias_range=_range(layer.bias),
         negated_channels=int(layer.negate.sum()), logit_scale=float(layer.logit_scale), weights=weights,
-        index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
+        resident=resident, index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
         params_bytes=num_tiles(config, layer) * config.lanes * PARAM_BYTES, codebook_bytes=codebook_bytes,
         bits_per_weight=layer.weight_bits / weights,
         stored_bits_per_weight=8 * (index_bytes + codebook_bytes) / weights)

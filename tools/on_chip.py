@@ -36,7 +36,7 @@ def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, 
     word_bits, adds, updates = config.word_bits, counts["array.adds"], counts["neuron.updates"]
     accumulations = adds + adds // config.lanes
     memories = [
-        SramActivity(name="weight_buffer", capacity_bytes=2 * config.weight_rows * config.lanes // 8,
+        SramActivity(name="weight_buffer", capacity_bytes=config.weight_bank_rows * config.lanes // 8,
                      word_bits=config.lanes, reads=counts["weight_buffer.slice_reads"],
                      writes=counts["weight_buffer.slice_writes"]),
         SramActivity(name="spike_buffer", word_bits=word_bits,

@@ -127,6 +127,7 @@ def _bus(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
 
 
 def _sections(config: AcceleratorConfig, manifest: Manifest, counters: Mapping[str, int], number: int) -> list[str]:
+    resident_bytes = sum(layer.index_bytes for layer in manifest.layers if layer.resident)
     input_bytes = math.prod(manifest.layers[0].in_shape)
     if manifest.spike_input:
         input_bytes *= ceil_div(manifest.steps, PIXEL_BITS)
@@ -134,7 +135,7 @@ def _sections(config: AcceleratorConfig, manifest: Manifest, counters: Mapping[s
         "descriptor": manifest.sizes["descriptors"],
         "codebook": manifest.sizes["codebook"],
         "params": manifest.sizes["params"],
-        "index": manifest.sizes["index"],
+        "index": manifest.sizes["index"] - (resident_bytes if number else 0),  # the first image reads them for all
         "input": ceil_div(input_bytes, config.axi_bytes) * config.axi_bytes,
     }
     return [f"image {number}: {stream} read {counters[f'dram.{stream}_read_bytes']} bytes, must be {size}"

@@ -62,7 +62,7 @@ class ComputePipeline(wiring.Component):
         m.d.comb += [
             self.o_enable.eq(enable), weights.i_enable.eq(enable), array.i_enable.eq(enable),
             weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
-            weights.i_half.eq(self.i.tags.half), weights.i_row.eq(self.i.weight_row),
+            weights.i_row.eq(self.i.weight_row),
             weights.i_phase.eq(self.i.weight_phase), weights.i_channel_row.eq(self.i.channel_row),
             weights.i_channel_phase.eq(self.i.channel_phase),
             array.i_codebook.eq(self.i_codebook), array.i_index_bits.eq(self.i_symbol_bits),

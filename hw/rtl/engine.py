@@ -38,7 +38,8 @@ class Engine(wiring.Component):
 
     Members
     -------
-    i_start, i_image_address, i_descriptor_offset, i_input_address : a run begins.
+    i_start, i_image_address, i_descriptor_offset, i_input_address : a run begins. i_keep_weights : the resident weights
+        are in the buffer.
     o_request, i_data : read DMA. o_logits : logits for the write DMA.
     o_descriptor, o_descriptor_valid : the layer to run next. i_take : it becomes the current one.
     i_start_input, i_start_layer : pulses in a cycle after i_take.
@@ -50,7 +51,7 @@ class Engine(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_start": In(1),
+            "i_start": In(1), "i_keep_weights": In(1),
             "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
             "o_request": Out(stream.Signature(dma_read.REQUEST)),
             "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
@@ -89,14 +90,14 @@ class Engine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.o_request), fetcher.o_request)
         wiring.connect(m, wiring.flipped(self.i_data), fetcher.i_data)
         m.d.comb += [
-            fetcher.i_start.eq(self.i_start), fetcher.i_image_address.eq(self.i_image_address),
+            fetcher.i_start.eq(self.i_start), fetcher.i_keep_weights.eq(self.i_keep_weights), fetcher.i_image_address.eq(self.i_image_address),
             fetcher.i_descriptor_offset.eq(self.i_descriptor_offset), fetcher.i_input_address.eq(self.i_input_address),
             self.o_descriptor.eq(fetcher.o_descriptor), self.o_descriptor_valid.eq(fetcher.o_descriptor_valid),
             fetcher.i_descriptor_take.eq(self.i_take), fetcher.i_params_take.eq(neuron.o_params_take),
             fetcher.i_release.eq(compute.o_release), fetcher.i_tile_take.eq(loop_nest.o_tile_take),
             loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
-            compute.weights.i_fill_start.eq(fetcher.o_weights_next),
-            compute.weights.i_fill_half.eq(fetcher.o_weights_half),
+            compute.weights.i_fill_next.eq(fetcher.o_weights_next),
+            compute.weights.i_fill_row.eq(fetcher.o_weights_row), compute.weights.i_fill_rows.eq(fetcher.o_weights_rows),
             compute.array.i_load_start.eq(fetcher.o_codebook_next),
             compute.array.i_codebook_half.eq(fetcher.o_codebook_half),
             self.o_error.eq(fetcher.o_error),

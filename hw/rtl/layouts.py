@@ -19,13 +19,12 @@ Tags = data.StructLayout({
     "last_chunk": 1,   # last chunk of its position
     "tile_first": 1,   # first position and chunk of its tile: neurons take the tile's parameters
     "tile_last": 1,    # last of its tile: the weight half is free afterwards
-    "half": 1,         # half of the weight buffer that holds its tile
 })
 
 
 def row_bits(config: AcceleratorConfig) -> int:
-    """Bits of a row of one half of a weight bank."""
-    return (config.weight_rows - 1).bit_length()
+    """Bits of a row of a weight bank."""
+    return (config.weight_bank_rows - 1).bit_length()
 
 
 def spike_address_bits(config: AcceleratorConfig) -> int:

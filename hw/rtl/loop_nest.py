@@ -89,17 +89,17 @@ class LoopNest(wiring.Component):
             m.d.sync += slot.eq(Mux(set_last, 0, slot + 1))
 
         self._walk_taps(m, d, count, at_last, wrap)
-        self._walk_weights(m, d, walks & set_last, walk_last, at_last, wrap)
+        self._walk_weights(m, d, walks & set_last, walk_last, at_last, wrap, tile_done)
         self._walk_words(m, d, count, at_last, wrap, join_done)
 
-        tags, tile_first, half = step.tags, Signal(), Signal()
+        tags, tile_first = step.tags, Signal()
         first, shift = Signal(init=1), Signal()
         with m.If(walks & set_last):
             m.d.sync += [first.eq(walk_done), shift.eq(wrap["in_plane"] & ~walk_done)]
         with m.If(walk_done):
             m.d.sync += tile_first.eq(0)
         m.d.comb += [
-            tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first), tags.half.eq(half),
+            tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first),
             tags.scale.eq(count["in_plane"]),
             tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(at_last["chunk"]),
             # `wrap` includes `ready`; the tags must not.
@@ -111,7 +111,6 @@ class LoopNest(wiring.Component):
 
         def end_of_tile() -> None:
             with m.If(tile_done):
-                m.d.sync += half.eq(~half)
                 m.next = "WAIT_TILE"
             with m.If(layer_done):
                 m.next = "IDLE"
@@ -194,8 +193,17 @@ class LoopNest(wiring.Component):
             ]
 
     def _walk_weights(self, m: Module, d: Value, block_done: Value, walk_last: Value, at_last: dict[str, Signal],
-                      wrap: dict[str, Value]) -> None:
+                      wrap: dict[str, Value], tile_done: Value) -> None:
         """First weight slice of the current block, as row and phase (slice mod 9) of the weight banks."""
+        # Tiles lie in the two halves in turn, those of a resident layer one behind the other.
+        half, resident_row, tile_row = Signal(), Signal(row_bits(self._config)), Signal(row_bits(self._config))
+        m.d.comb += tile_row.eq(Mux(d.resident, resident_row, Mux(half, self._config.weight_rows, 0)))
+        with m.If(self.i_start):
+            m.d.sync += resident_row.eq(d.weight_base)
+        with m.If(tile_done & d.resident):
+            m.d.sync += resident_row.eq(resident_row + d.tile_rows)
+        with m.If(tile_done & ~d.resident):
+            m.d.sync += half.eq(~half)
         row, phase = Signal(row_bits(self._config)), Signal(4)
         plane_row, plane_phase = Signal.like(row), Signal(4)  # of the weight plane's first block
         next_row, next_phase = Signal.like(row), Signal(4)
@@ -214,8 +222,8 @@ class LoopNest(wiring.Component):
             m.d.sync += [row.eq(plane_row), phase.eq(plane_phase)]
         with m.If(wrap["in_plane"]):
             m.d.sync += [row.eq(next_row), phase.eq(next_phase), plane_row.eq(next_row), plane_phase.eq(next_phase)]
-        with m.If(wrap["plane"]):
-            m.d.sync += [row.eq(0), phase.eq(0), plane_row.eq(0), plane_phase.eq(0)]
+        with m.If(wrap["plane"] | self.o_tile_take):
+            m.d.sync += [row.eq(tile_row), phase.eq(0), plane_row.eq(tile_row), plane_phase.eq(0)]
 
     def _walk_words(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
                     wrap: dict[str, Value], join_done: Value) -> None:

@@ -67,7 +67,7 @@ def bursts(address: int, size_bytes: int, *, axi_bytes: int) -> Iterator[tuple[i
 
 def expected_activity(config: AcceleratorConfig, program: Program, image: MemoryImage, images: NDArray[np.uint8],
                       result: FunctionalResult, *, addresses: Addresses) -> list[Activity]:
-    """Expected counters of each image's run.
+    """Expected counters of each image's run; the first one reads the resident weights, the others keep them.
 
     Parameters
     ----------
@@ -79,18 +79,22 @@ def expected_activity(config: AcceleratorConfig, program: Program, image: Memory
         raise SimulationError(f"must be the result of {len(images)} images", value=len(result.logits),
                               source=program.name)
     fields = descriptors(image)
-    traffic = [_traffic(config, step, index, image, addresses) for index, step in enumerate(fields)]
+    traffic = {kept: [_traffic(config, step, index, image, addresses, kept=kept) for index, step in enumerate(fields)]
+               for kept in (False, True)}
     _, height, width = program.in_shape
     activities = []
     for b, pixels in enumerate(images):
         maps = {INPUT: pixels} | {layer.name: layer.spikes[b] for layer in result.layers}
         load = {"spike_buffer.word_writes": height * width * fields[0]["out_chunks"]}
-        steps = [(LOAD_INPUT, _counters(traffic[0], load))]
+        kept = b > 0
+        steps = [(LOAD_INPUT, _counters(traffic[kept][0], load))]
         for index, layer in enumerate(program.layers):
             work = _work(config, layer, fields[index + 1], presented(config, program, layer, maps[layer.source]))
             if layer.kind == "conv":
                 work["neuron.spikes"] = int(result.layers[index].fired[b])
-            steps.append((layer.name, _counters(traffic[index + 1], work)))
+            if kept and fields[index + 1]["resident"]:
+                work["weight_buffer.slice_writes"] = 0
+            steps.append((layer.name, _counters(traffic[kept][index + 1], work)))
         activities.append(Activity(steps=tuple(steps)))
     return activities
 
@@ -127,8 +131,9 @@ def _bit_planes(values: Map, planes: int) -> NDArray[np.bool_]:
 
 
 def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, image: MemoryImage,
-             addresses: Addresses) -> dict[str, int]:
-    """DRAM counters of one step; `fields` is its descriptor, `index` counts descriptors from 0."""
+             addresses: Addresses, *, kept: bool) -> dict[str, int]:
+    """DRAM counters of one step; `fields` is its descriptor, `index` counts descriptors from 0. kept : the resident
+    weights are in the buffer."""
     descriptor = addresses.image + image.offset(SectionKind.DESCRIPTORS) + DESCRIPTOR_BYTES * index
     tile_bytes, params_bytes = fields["tile_beats"] * config.axi_bytes, config.params_beats * config.axi_bytes
     requests: dict[str, list[tuple[int, int]]] = {"descriptor_read": [(descriptor, DESCRIPTOR_BYTES)]}
@@ -137,8 +142,9 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     else:
         requests["codebook_read"] = [(addresses.image + fields["codebook_offset"],
                                       fields["codebook_beats"] * config.axi_bytes)]
+        index_bytes = 0 if kept and fields["resident"] else tile_bytes
         for stream, start, size in (("params_read", fields["params_offset"], params_bytes),
-                                    ("index_read", fields["index_offset"], tile_bytes)):
+                                    ("index_read", fields["index_offset"], index_bytes)):
             requests[stream] = [(addresses.image + start + size * tile, size) for tile in range(fields["tiles"])]
         if fields["last"]:
             requests["logits_write"] = [(addresses.output, config.logits_beats * config.axi_bytes)]

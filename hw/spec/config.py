@@ -52,6 +52,7 @@ class AcceleratorConfig:
     index_bits : largest eta a codebook layer may use; the codebook holds 2**index_bits codewords.
     axi_data_bits : width of the AXI4 data bus.
     weight_rows : rows of each of the nine weight banks, per half of the double buffer; a row is `lanes` bits.
+    resident_rows : further rows of each bank, for layers whose weights stay from one image to the next.
     spike_words : words of each of the nine spike banks; a word is lanes*time_lanes bits.
     accumulator_bits : unsigned accumulator of popcounts, per lane and time lane.
     membrane_bits : signed membrane potential, per lane.
@@ -68,6 +69,7 @@ class AcceleratorConfig:
     index_bits: int = 6
     axi_data_bits: int = 64
     weight_rows: int = 1024
+    resident_rows: int = 0
     spike_words: int = 1024
     accumulator_bits: int = 20
     membrane_bits: int = 24
@@ -87,6 +89,7 @@ class AcceleratorConfig:
             (self.axi_data_bits // self.lanes <= GROUP_TAPS, "lanes",
              f"must be at least axi_data_bits/{GROUP_TAPS}: a beat fills each of the nine banks at most once"),
             (_is_power_of_two(self.weight_rows), "weight_rows", "must be a power of two"),
+            (0 <= self.resident_rows <= 1 << 16, "resident_rows", f"must lie in 0..{1 << 16}"),
             (_is_power_of_two(self.spike_words), "spike_words", "must be a power of two"),
             (8 <= self.accumulator_bits <= 31, "accumulator_bits", "must lie in 8..31"),
             (self.accumulator_bits < self.membrane_bits <= 32, "membrane_bits",
@@ -148,9 +151,14 @@ class AcceleratorConfig:
         return self.weight_format == "codebook"
 
     @property
+    def weight_bank_rows(self) -> int:
+        """Rows of each weight bank: both halves, then the resident ones."""
+        return 2 * self.weight_rows + self.resident_rows
+
+    @property
     def weight_buffer_bytes(self) -> int:
-        """Capacity of both halves of the weight buffer."""
-        return 2 * GROUP_TAPS * self.weight_rows * self.lanes // 8
+        """Capacity of the weight buffer."""
+        return GROUP_TAPS * self.weight_bank_rows * self.lanes // 8
 
     @property
     def spike_buffer_bytes(self) -> int:

@@ -58,6 +58,26 @@ class SectionOffsets:
     index: int
 
 
+def place_resident(config: AcceleratorConfig, program: Program) -> dict[str, int]:
+    """First weight row of each layer that stays in the weight buffer from one image to the next.
+
+    Every row saves the same traffic, so the largest layers that still fit are taken first. Layers of one size are taken
+    in their order.
+    """
+    row, end = 2 * config.weight_rows, config.weight_bank_rows
+    bases = {}
+    for layer in sorted(program.layers, key=lambda layer: -num_tiles(config, layer) * tile_rows(layer)):
+        rows = num_tiles(config, layer) * tile_rows(layer)
+        if row + rows <= end:
+            bases[layer.name], row = row, row + rows
+    return bases
+
+
+def tile_rows(layer: Layer) -> int:
+    """Rows that a tile takes in each weight bank."""
+    return ceil_div(layer.num_groups * layer.weights.symbol_bits, GROUP_TAPS)
+
+
 def place_maps(config: AcceleratorConfig, program: Program) -> dict[str, MapPlacement]:
     """A placement per map: the input, then the output of each spiking layer.
 
@@ -158,11 +178,11 @@ def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionO
     if chunks > config.max_chunks:
         raise LoweringError(f"time steps must fit {config.max_chunks} chunks of {config.time_lanes}",
                             value=program.steps, field="steps", source=program.name)
-    maps = place_maps(config, program)
+    maps, resident = place_maps(config, program), place_resident(config, program)
     steps = [_describe_input(config, program, maps[INPUT])]
     for layer, places in zip(program.layers, offsets, strict=True):
         _check(config, program, layer)
-        steps.append(_describe_layer(config, program, layer, maps, places))
+        steps.append(_describe_layer(config, program, layer, maps, resident.get(layer.name), places))
     steps[-1]["last"] = 1
     return steps
 
@@ -184,7 +204,7 @@ def _describe_input(config: AcceleratorConfig, program: Program, source: MapPlac
 
 
 def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, maps: dict[str, MapPlacement],
-                    offsets: SectionOffsets) -> dict[str, int]:
+                    weight_base: int | None, offsets: SectionOffsets) -> dict[str, int]:
     weights, codebook, source = layer.weights, layer.weights.codebook, maps[layer.source]
     chunks = ceil_div(program.steps, config.time_lanes)
     target = maps.get(layer.name) or MapPlacement(layer.out_shape, 1, 1, 1, 0)
@@ -227,6 +247,7 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, m
         "residual_planes": residual.planes, "residual_base": residual.base,
         "residual_row_stride": residual.row_stride, "residual_col_stride": residual.col_stride,
         "tiles": num_tiles(config, layer),
+        "resident": int(weight_base is not None), "weight_base": weight_base or 0, "tile_rows": tile_rows(layer),
         "block_rows": block_rows, "block_phase": block_phase,
         "last_block_rows": last_rows, "last_block_phase": last_phase,
         "tile_beats": tile_bytes(config, layer) // config.axi_bytes,

@@ -16,6 +16,8 @@ class Control(IntFlag):
     #: Write 1 to start; ignored while busy.
     START = 1
     INTERRUPT_ENABLE = 2
+    #: The resident weights of this image are in the buffer, from an earlier run: do not read them again.
+    KEEP_WEIGHTS = 4
 
 
 class Status(IntFlag):

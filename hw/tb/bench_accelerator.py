@@ -12,6 +12,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.tb.axi_memory import AxiMemory, Fault, Response
 from s2nn.hw.tb.host import Host
 from s2nn.hw.tb.stalls import AxiStalls
@@ -43,7 +44,8 @@ async def run_job(dut):
         await RisingEdge(dut.clk)
         before = _counted(memory)
         started = time.process_time()
-        error = await host.run(timeout_cycles=job["timeout_cycles"])
+        keep_weights = bool(runs) and runs[-1]["error"] == ErrorCode.NONE
+        error = await host.run(timeout_cycles=job["timeout_cycles"], keep_weights=keep_weights)
         seconds = time.process_time() - started
         after = _counted(memory)
         runs.append({

@@ -56,6 +56,8 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                  timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
     """Run each input in turn, an image (C, H, W) or spikes (T, C, H, W) uint8, without a reset between them.
 
+    The first run reads the resident weights, the others keep them, unless the one before ended with an error.
+
     Parameters
     ----------
     design : folder with accelerator.v and accelerator.json, as `s2nn.hw.rtl.verilog.write_verilog` leaves it.

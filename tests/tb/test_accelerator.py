@@ -8,7 +8,7 @@ import pytest
 from s2nn.hw.rtl.verilog import write_verilog
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
-from s2nn.hw.spec.build import build_image
+from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, TINY
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.image import SectionKind
@@ -97,6 +97,33 @@ def test_every_layer_type_equals_the_golden_model(rtl_build_dir, tmp_path, name,
     runs = simulator.run(case.config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
     checks = verify_runs(case.config, describe_export(case.config, program, image), golden, runs)
     assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+
+
+WITH_RESIDENT = replace(TINY, name="with_resident", resident_rows=32)
+# Rows of a bank with 4 lanes: a tile of c inputs takes ceil(c * bits * planes / 9), and there are 32.
+RESIDENT = {  # name: channels of conv0 (4 raw planes) and conv1 (eta 4), planes of the classifier, resident or not
+    "all": (4, 4, 1, [1, 1, 1]),                       # 4 + 2 + 4*4 = 22 rows
+    "all but the classifier": (8, 8, 4, [1, 1, 0]),    # 2*4 + 2*4, and 8*4*4
+    "the first alone, of equals": (32, 4, 2, [1, 0, 0]),  # 8*4, 15, 4*2*4
+    "one in the middle": (36, 4, 4, [0, 1, 0]),           # 9*4, 16, 64
+}
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.4])
+@pytest.mark.parametrize("name", RESIDENT)
+def test_resident_weights_are_read_once(rtl_build_dir, tmp_path, name, stall_probability):
+    config, (first, second, planes, resident) = WITH_RESIDENT, RESIDENT[name]
+    program = random_program(SEED, config, in_shape=(1, 6, 6), classes=4, classifier_planes=planes, name=name,
+                             layers=[RandomConv(channels=first, planes=4), RandomConv(channels=second, eta=4)])
+    image, inputs = build_image(config, program), random_images(SEED, (1, 6, 6), 4)
+    assert [d["resident"] for d in descriptors(image)][1:] == resident
+    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
+    golden = run_golden(config, program, image, inputs, addresses=simulator.addresses(image))
+    runs = simulator.run(config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(config, describe_export(config, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+    first_image, *others = [run.counters["dram.index_read_bytes"] for run in runs]
+    assert all(bytes_read < first_image for bytes_read in others)
 
 
 def test_lanes_without_a_channel_never_fire(rtl_build_dir, tmp_path):
