@@ -255,6 +255,29 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
     output.result([dataclasses.asdict(result) for result in results])
 
 
+@main.command("synth-pe")
+@refuses_bad_input
+def synth_pe(*, etas: Annotated[list[int] | None, typer.Option("--eta", help="Index bits; default: 4 5 6.")] = None,
+             lanes: Annotated[list[int] | None, typer.Option("--lanes", help="Default: 8 16 32 64.")] = None,
+             target: Annotated[str, typer.Option(help="FPGA.")] = "ecp5-85k",
+             out: Annotated[Path, typer.Option(help="Folder for netlists and synth-pe.json.")] = BUILD / "synth-pe",
+             area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
+             seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
+    """Synthesise the PE array alone, decode-then-popcount beside popcount-then-select, over index bits and lanes.
+
+    Example: s2nn synth-pe --eta 4 --lanes 16
+    """
+    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, synthesise_pe_arrays
+    from s2nn.tools.synth_report import results_table, write_report
+
+    output = Output(as_json=as_json)
+    results = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, out=out, target=target,
+                                   place_and_route=not area_only, seed=seed, tell=output.tell)
+    write_report(results, out / "synth-pe.json")
+    output.show(results_table(results))
+    output.result([dataclasses.asdict(result) for result in results])
+
+
 @main.command()
 @refuses_bad_input
 def info(*, as_json: Json = False) -> None:

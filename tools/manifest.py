@@ -46,8 +46,8 @@ class ManifestLayer:
 
     `weights` counts the taps that meet the map (a kernel's taps that only ever lie outside it are stored but no
     weights); `bits_per_weight` is index bits per weight without padding, `stored_bits_per_weight` with the padding and
-    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. theta = threshold mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is
-    worth.
+    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. theta = threshold
+    mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is worth.
     """
 
     name: str

@@ -93,10 +93,10 @@ class ComputePipeline(wiring.Component):
 def _bank_of_tap(m: Module, op: data.View, row: int, column: int) -> Value:
     """The window's tap (row, column) from bank order: bank ((row_mod + row) mod 3, (col_mod + column) mod 3)."""
     tap = Signal.like(op.window[0], name=f"tap{row}{column}")
-    with m.Switch(3 * op.row_mod + op.col_mod):
+    with m.Switch(Cat(op.col_mod, op.row_mod)):
         for first_row in range(3):
             for first_column in range(3):
-                with m.Case(3 * first_row + first_column):
+                with m.Case(first_row << 2 | first_column):
                     bank = (first_row + row) % 3 * 3 + (first_column + column) % 3
                     m.d.comb += tap.eq(op.window[bank])
     return tap

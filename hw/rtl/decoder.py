@@ -4,21 +4,22 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.codebook_loader import CodebookLoader
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
 class CodewordDecoder(wiring.Component):
-    """One lookup per lane and cycle, in a copy of the codebook per lane: one block RAM each, with room for the codebook of
-    the layer that runs and the one that is loaded.
+    """One lookup per lane and cycle, in a copy of the codebook per lane: one block RAM each, with room for the codebook
+    of the layer that runs and the one that is loaded.
 
     A binary configuration has no codebook, only the registers.
 
     Members
     -------
     i_load_start, i : see `CodebookLoader`.
-    i_enable : the array moves. i_codebook : symbols are indices of i_index_bits bits into i_codebook_half, otherwise raw
-        groups.
+    i_enable : the array moves. i_codebook : symbols are indices of i_index_bits bits into i_codebook_half, otherwise
+        raw groups.
     i_symbols : symbols of all lanes; bits above the index width are ignored. o : codewords (see `CodebookLoader`), two
         cycles later.
     """
@@ -56,11 +57,13 @@ class CodewordDecoder(wiring.Component):
         for lane in range(self._config.lanes):
             # Asynchronous read ports on one memory would be flip-flops and multiplexers on an FPGA.
             codebook = memory.Memory(shape=GROUP_TAPS + 1, depth=2 * self._config.codebook_entries, init=[],
-                                     attrs={"ram_style": "block"})
+                                     attrs={"ram_style": "block"} | NO_COLLISION)
             m.submodules[f"codebook{lane}"] = codebook
             write, read = codebook.write_port(), codebook.read_port()
-            m.d.comb += [write.en.eq(loader.o_write), write.addr.eq(Cat(loader.o_entry, loader.o_half)), write.data.eq(loader.o_codeword),
-                         read.en.eq(self.i_enable), read.addr.eq(Cat(self.i_symbols[lane][:len(mask)] & mask, self.i_codebook_half))]
+            index = self.i_symbols[lane][:len(mask)] & mask
+            m.d.comb += [write.en.eq(loader.o_write), write.addr.eq(Cat(loader.o_entry, loader.o_half)),
+                         write.data.eq(loader.o_codeword),
+                         read.en.eq(self.i_enable), read.addr.eq(Cat(index, self.i_codebook_half))]
             with m.If(self.i_enable):
                 m.d.sync += codewords[lane].eq(Mux(self.i_codebook, read.data, raw[lane]))
         return m

@@ -1,6 +1,6 @@
 """The engine: from read data to spikes and logits. A program's state lives here, so one reset ends a run."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,6 +19,9 @@ from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
 from s2nn.hw.rtl.window import WindowReader
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 from s2nn.hw.spec.registers import ErrorCode
+
+#: Bits of a spike word that are counted in one cycle; a word that is narrower is padded with zeros.
+_SPIKES_AT_ONCE = 16
 
 
 def events_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -90,14 +93,16 @@ class Engine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.o_request), fetcher.o_request)
         wiring.connect(m, wiring.flipped(self.i_data), fetcher.i_data)
         m.d.comb += [
-            fetcher.i_start.eq(self.i_start), fetcher.i_keep_weights.eq(self.i_keep_weights), fetcher.i_image_address.eq(self.i_image_address),
+            fetcher.i_start.eq(self.i_start), fetcher.i_keep_weights.eq(self.i_keep_weights),
+            fetcher.i_image_address.eq(self.i_image_address),
             fetcher.i_descriptor_offset.eq(self.i_descriptor_offset), fetcher.i_input_address.eq(self.i_input_address),
             self.o_descriptor.eq(fetcher.o_descriptor), self.o_descriptor_valid.eq(fetcher.o_descriptor_valid),
             fetcher.i_descriptor_take.eq(self.i_take), fetcher.i_params_take.eq(neuron.o_params_take),
             fetcher.i_release.eq(compute.o_release), fetcher.i_tile_take.eq(loop_nest.o_tile_take),
             loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
             compute.weights.i_fill_next.eq(fetcher.o_weights_next),
-            compute.weights.i_fill_row.eq(fetcher.o_weights_row), compute.weights.i_fill_rows.eq(fetcher.o_weights_rows),
+            compute.weights.i_fill_row.eq(fetcher.o_weights_row),
+            compute.weights.i_fill_rows.eq(fetcher.o_weights_rows),
             compute.array.i_load_start.eq(fetcher.o_codebook_next),
             compute.array.i_codebook_half.eq(fetcher.o_codebook_half),
             self.o_error.eq(fetcher.o_error),
@@ -122,8 +127,8 @@ class Engine(wiring.Component):
         m.d.comb += [
             loader.i_descriptor.eq(layer), loader.i_start.eq(self.i_start_input),
             writer.i_descriptor.eq(layer), writer.i_start.eq(self.i_start_input | self.i_start_layer),
-            neuron.o.ready.eq(writer.i.ready),  # the loader never works beside the neurons, and the writer takes all of it
-            writer.i.valid.eq(neuron.o.valid | loader.o.valid),
+            neuron.o.ready.eq(writer.i.ready),
+            writer.i.valid.eq(neuron.o.valid | loader.o.valid),  # only one of the two is ever at work
             writer.i.payload.eq(neuron.o.payload),
             writer.i_residual.valid.eq(window.o_residual.valid), window.o_residual.ready.eq(writer.i_residual.ready),
             writer.i_residual.payload.eq(window.o_residual.payload),
@@ -155,11 +160,12 @@ class Engine(wiring.Component):
             self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
-        m.d.sync += words_read.eq(popcount(m, window.o_words_read))  # a cycle late, too
-        # Spikes are counted a cycle late, lane by lane first: a popcount of a whole word takes more than a cycle.
-        lane_spikes = [Signal(range(config.time_lanes + 1), name=f"lane_spikes{lane}") for lane in range(config.lanes)]
-        m.d.sync += [count.eq(popcount(m, neuron.o.payload.word_select(lane, config.time_lanes)
-                                       & (neuron.o.valid & neuron.o.ready).replicate(config.time_lanes)))
-                     for lane, count in enumerate(lane_spikes)]
-        m.d.comb += self.o_events.spikes.eq(add_all(lane_spikes))
+        m.d.sync += words_read.eq(popcount(m, window.o_words_read))  # a cycle late
+        # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
+        fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
+                                  for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]
+        m.d.sync += [fired.eq(neuron.o.valid & neuron.o.ready),
+                     *(part.eq(popcount(m, neuron.o.payload.word_select(k, _SPIKES_AT_ONCE)))
+                       for k, part in enumerate(parts))]
+        m.d.comb += self.o_events.spikes.eq(Mux(fired, add_all(parts), 0))
         return m

@@ -21,7 +21,8 @@ class Fetcher(wiring.Component):
 
     Members
     -------
-    i_start : pulse. i_keep_weights : weights of resident layers are in the buffer. i_image_address, i_descriptor_offset, i_input_address : where to read.
+    i_start : pulse. i_keep_weights : weights of resident layers are in the buffer.
+    i_image_address, i_descriptor_offset, i_input_address : where to read.
     o_request, i_data : to and from the read DMA.
     o_descriptor, o_descriptor_valid : the next layer; i_descriptor_take : pulse, it has begun.
     i_params_take : pulse, the neurons have taken the parameters. i_release : pulse, a weight half is free again.
@@ -76,7 +77,8 @@ class Fetcher(wiring.Component):
         with m.If(uses_codebook):
             m.d.sync += needs_codebook.eq(0)
         with m.If(self.i_descriptor_take):
-            m.d.sync += [keeps.eq(d.resident & self.i_keep_weights), needs_codebook.eq(d.codebook), self.o_codebook_half.eq(self.o_codebook_half ^ d.codebook)]
+            m.d.sync += [keeps.eq(d.resident & self.i_keep_weights), needs_codebook.eq(d.codebook),
+                         self.o_codebook_half.eq(self.o_codebook_half ^ d.codebook)]
         self._place_weights(m, layer_begins, index_asked, arrived[Stream.INDEX])
         self._walk(m, arrived, layer_begins, free_params, free_halves, index_asked, params_asked)
         return m

@@ -47,13 +47,11 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def block_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """`lanes` windows of nine taps, taps that are off the map or not in the kernel already zero.
-
-    Channels of a 3x3 neighbourhood in bank order, or groups of nine gathered inputs, which are in tap order: bank 0
-    first.
-    """
+    """`lanes` windows of nine taps: channels of a 3x3 neighbourhood in bank order, or groups of nine gathered inputs,
+    which are in tap order with bank 0 first."""
     return data.StructLayout({
         "words": data.ArrayLayout(config.word_bits, GROUP_TAPS),
+        "on_map": GROUP_TAPS,        # banks whose tap is on the map and in the kernel; other words mean nothing
         "active": config.lanes,      # windows with a spike
         "row_mod": 2, "col_mod": 2,  # bank of the window's first row and column
         "weight_row": row_bits(config), "weight_phase": 4,

@@ -1,10 +1,14 @@
 """One integer LIF neuron: hw/spec/semantics.py in two cycles per time step."""
 
 from amaranth import Module, Mux, Signal, signed
+from amaranth.hdl import Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.spec.config import AcceleratorConfig
+
+#: Bits of the membrane in the lower product: an unsigned operand of a signed 18-bit multiplier.
+_LOW_BITS = 17
 
 
 def channel_params_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -25,11 +29,12 @@ class LifLane(wiring.Component):
 
     Members
     -------
-    i_raised, i_total : sums of the step (or bit plane), see `sums_layout`.
+    i_raised, i_total, i_negate : sums of a step (or bit plane), see `sums_layout`; on i_load their difference is taken.
     i_params, i_leak, i_image, i_classify, i_soft_reset : of channel and layer.
     i_clear : membrane and image current to zero.
-    i_fold : image current = 2 * image current + sum.
-    i_leak_step : leak the membrane and form the current. i_fire : add, compare, reset; o_spike is valid with it.
+    i_fold : image current = 2 * image current + difference.
+    i_leak_step : leak the membrane and form the current from the difference taken before.
+    i_fire : add, compare, reset; o_spike is valid with it.
     i_shift : the membrane takes i_membrane (logits leave lane by lane). o_membrane : the membrane, signed.
     """
 
@@ -38,6 +43,8 @@ class LifLane(wiring.Component):
         super().__init__({
             "i_raised": In(config.accumulator_bits + 1),
             "i_total": In(config.accumulator_bits),
+            "i_negate": In(1),
+            "i_load": In(1),
             "i_params": In(channel_params_layout(config)),
             "i_leak": In(9),
             "i_image": In(1),
@@ -57,22 +64,22 @@ class LifLane(wiring.Component):
         m = Module()
         width = signed(self._config.membrane_bits)
         params, membrane = self.i_params, self.o_membrane
-        leak = self.i_leak[:self._config.leak_bits + 1]  # 0..2**leak_bits
         excess_width = signed(self._config.membrane_bits + 1)
         image_current, leaked = Signal(width), Signal(width)
         current, excess_current = Signal(width), Signal(excess_width)
 
-        # sum of weight * input = sum of (weight + 1) * input - sum of input; a negated channel has it the other way round.
+        # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
         weighted = Signal(signed(self._config.accumulator_bits + 1))
-        m.d.comb += weighted.eq(Mux(params.negate, self.i_total - self.i_raised, self.i_raised - self.i_total))
+        with m.If(self.i_load):
+            m.d.sync += weighted.eq(Mux(self.i_negate, self.i_total - self.i_raised, self.i_raised - self.i_total))
         with m.If(self.i_fold):
             m.d.sync += image_current.eq((image_current << 1) + weighted)
 
         with m.If(self.i_leak_step):
             drive = Mux(self.i_image, image_current,
                         Mux(self.i_classify, weighted, weighted << self._config.fraction_bits))
-            m.d.sync += [leaked.eq((membrane * leak) >> self._config.leak_bits),
-                         current.eq(drive + params.bias), excess_current.eq(drive + params.excess_bias)]
+            m.d.sync += [leaked.eq(self._leak(membrane)), current.eq(drive + params.bias),
+                         excess_current.eq(drive + params.excess_bias)]
 
         potential, excess = Signal(width), Signal(excess_width)
         m.d.comb += [potential.eq(leaked + current), excess.eq(leaked + excess_current),
@@ -84,3 +91,15 @@ class LifLane(wiring.Component):
         with m.If(self.i_clear):
             m.d.sync += [membrane.eq(0), image_current.eq(0)]
         return m
+
+    def _leak(self, membrane: Signal) -> Value:
+        """floor(membrane * leak / 2**leak_bits), from products of at most 18 signed bits: one multiplier block each.
+
+        The upper product is a multiple of 2**leak_bits, so only the lower one is rounded.
+        """
+        bits = self._config.leak_bits
+        leak = self.i_leak[:bits + 1]  # 0..2**leak_bits
+        if len(membrane) <= _LOW_BITS + 1:
+            return (membrane * leak) >> bits
+        lower = (membrane[:_LOW_BITS] * leak) >> bits
+        return lower + ((membrane[_LOW_BITS:].as_signed() * leak) << (_LOW_BITS - bits))

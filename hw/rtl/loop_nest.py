@@ -49,22 +49,17 @@ class LoopNest(wiring.Component):
         moves = self.o.valid & self.o.ready
         m.d.comb += [walks.eq(moves & ~step.residual), joins.eq(moves & step.residual)]
 
-        # Counters, innermost first; each advances when all inside it are at their last value. The last values are
-        # registered, which is in time: a layer's first step comes two cycles after its start.
+        # Counters, innermost first; each advances when all inside it are at their last value, which a register says.
         count: dict[str, Signal] = {}
         at_last: dict[str, Signal] = {}
         wrap: dict[str, Value] = {}
 
         def counters(carry: Value, *loops: tuple[str, int, Value]) -> Value:
             for name, width, limit in loops:
-                count[name] = Signal(width, name=name)
+                count[name], at_last[name] = Signal(width, name=name), Signal(name=f"{name}_at_last", reset_less=True)
                 wrap[name] = Signal(name=f"{name}_wrap")  # this counter starts over, and the next one advances
-                last_value = Signal(width, name=f"{name}_last_value", reset_less=True)
-                m.d.sync += last_value.eq(limit - 1)
-                at_last[name] = Signal(name=f"{name}_last")
-                m.d.comb += [at_last[name].eq(count[name] == last_value), wrap[name].eq(carry & at_last[name])]
-                with m.If(carry):
-                    m.d.sync += count[name].eq(Mux(at_last[name], 0, count[name] + 1))
+                m.d.comb += wrap[name].eq(carry & at_last[name])
+                self._count(m, count[name], at_last[name], limit, carry)
                 carry = wrap[name]
             return carry
 
@@ -136,6 +131,17 @@ class LoopNest(wiring.Component):
                     m.next = "WALK"
                 end_of_tile()
         return m
+
+    def _count(self, m: Module, count: Signal, at_last: Signal, limit: Value, carry: Value) -> None:
+        """One loop counter. What its value is compared with is registered too: ready a cycle after i_start."""
+        last, before_last = (Signal.like(count, name=f"{count.name}_{what}", reset_less=True)
+                             for what in ("last", "before_last"))
+        m.d.sync += [last.eq(limit - 1), before_last.eq(limit - 2)]
+        with m.If(self.o_waiting):
+            m.d.sync += at_last.eq(count == last)
+        with m.If(carry):
+            m.d.sync += [count.eq(Mux(at_last, 0, count + 1)),
+                         at_last.eq(Mux(at_last, last == 0, count == before_last))]
 
     def _walk_taps(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
                    wrap: dict[str, Value]) -> None:

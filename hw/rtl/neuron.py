@@ -1,6 +1,6 @@
 """The neuron unit: N integer LIF neurons side by side, one time step after the other (hw/spec/semantics.py)."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,14 +51,25 @@ class NeuronArray(wiring.Component):
         held, hold = Signal(), Signal(sums_layout(self._config), reset_less=True)
         params = Signal(params_layout(self._config), reset_less=True)
         last_chunk, t, step = Signal(), Signal(range(max(time_lanes, 2))), Signal(8)
-        classify = d.opcode == Opcode.CLASSIFY
-        start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()
+        classify, is_last_step = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += classify.eq(d.opcode == Opcode.CLASSIFY)
+        start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
+        # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
+        # spikes before them still wait to leave.
+        may_start, takes_params = Signal(init=1), Signal()
+        m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
+                              & (~self.o.valid | self.o.ready)),
+                     takes_params.eq(start & hold.tags.tile_first)]
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
         for index, lane in enumerate(lanes):
             m.submodules[f"lane{index}"] = lane
             m.d.comb += [
                 lane.i_raised.eq(hold.raised[index][0]), lane.i_total.eq(hold.total[0]),
-                lane.i_params.eq(params[index]), lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
+                lane.i_load.eq(load), lane.i_params.eq(params[index]),
+                # A tile's first sums are loaded in the cycle in which its parameters are taken.
+                lane.i_negate.eq(Mux(may_start & hold.tags.tile_first,
+                                     self.i_params[index].negate, params[index].negate)),
+                lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
                 lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
                 lane.i_fire.eq(fire),
@@ -78,7 +89,7 @@ class NeuronArray(wiring.Component):
         m.d.comb += [self.o_ready.eq(~held), self.o_update.eq(fire)]
         with m.If(~held & self.i_valid):
             m.d.sync += [held.eq(1), hold.eq(self.i)]
-        with m.If(shift):  # the next time lane moves to index 0
+        with m.If(load):  # index 0 is being loaded: the next time lane moves there
             for k in range(time_lanes - 1):
                 m.d.sync += [hold.total[k].eq(hold.total[k + 1]),
                              *(p[k].eq(p[k + 1]) for p in (hold.raised[i] for i in range(self._config.lanes)))]
@@ -86,60 +97,61 @@ class NeuronArray(wiring.Component):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):
                 m.d.sync += step.eq(0)
-            with m.If(hold.tags.tile_first):
-                m.d.comb += self.o_params_take.eq(1)
-                m.d.sync += params.eq(self.i_params)
+        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(start | fold | (fire & ~d.image_input))]
+        with m.If(takes_params):
+            m.d.sync += params.eq(self.i_params)
 
         def begin() -> None:
-            """With sums at hand, and their tile's parameters, start on them, otherwise wait."""
-            with m.If(held & (~hold.tags.tile_first | self.i_params_valid)):
-                m.d.comb += start.eq(1)
+            """With sums at hand start on them, otherwise wait."""
+            m.d.sync += may_start.eq(~start)
+            m.next = "IDLE"
+            with m.If(start):
                 m.next = "FOLD"
                 with m.If(~d.image_input):
                     m.next = "LEAK"
-            with m.Else():
-                m.next = "IDLE"
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 begin()
             with m.State("FOLD"):  # one bit plane of the image per cycle
-                m.d.comb += [fold.eq(1), shift.eq(1)]
+                m.d.comb += fold.eq(1)
                 m.d.sync += t.eq(t + 1)
                 with m.If(t == time_lanes - 1):
-                    m.d.sync += [held.eq(0), t.eq(0)]
+                    m.d.sync += [held.eq(0), t.eq(0), may_start.eq(~last_chunk)]
                     m.next = "IDLE"
                     with m.If(last_chunk):
                         m.next = "LEAK"
             with m.State("LEAK"):
-                m.d.comb += [leak.eq(1), shift.eq(~d.image_input)]
+                m.d.comb += leak.eq(1)
+                m.d.sync += is_last_step.eq(step + 1 == d.steps)
                 m.next = "FIRE"
             with m.State("FIRE"):
                 m.d.comb += fire.eq(1)
                 m.d.sync += [step.eq(step + 1), t.eq(t + 1)]
                 m.next = "LEAK"
-                with m.If((t == time_lanes - 1) | (step + 1 == d.steps)):
-                    m.d.sync += t.eq(0)
+                with m.If((t == time_lanes - 1) | is_last_step):
+                    m.d.sync += [t.eq(0), may_start.eq(~classify & (~d.image_input | is_last_step))]
                     with m.If(~d.image_input):
                         m.d.sync += held.eq(0)
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += self.o.valid.eq(~classify)
-                with m.If(classify | self.o.ready):
-                    with m.If(d.image_input & (step != d.steps)):
+                with m.If(classify):
+                    m.d.sync += may_start.eq(~last_chunk)
+                    m.next = "IDLE"
+                    with m.If(last_chunk):
+                        m.next = "LOGITS"
+                with m.Elif(self.o.ready):
+                    begin()
+                    with m.If(d.image_input & ~is_last_step):
+                        m.d.sync += may_start.eq(0)
                         m.next = "LEAK"
-                    with m.Elif(classify):
-                        m.next = "IDLE"
-                        with m.If(last_chunk):
-                            m.next = "LOGITS"
-                    with m.Else():
-                        begin()
             with m.State("LOGITS"):
                 m.d.comb += self.o_logits.valid.eq(1)
                 with m.If(self.o_logits.ready):
                     m.d.sync += beat.eq(beat + 1)
                     with m.If(beat == self._config.logits_beats - 1):
-                        m.d.sync += beat.eq(0)
+                        m.d.sync += [beat.eq(0), may_start.eq(1)]
                         m.next = "IDLE"
         m.d.comb += self.o_busy.eq(held | ~fsm.ongoing("IDLE"))
         return m

@@ -38,22 +38,31 @@ class ParamsLoader(wiring.Component):
         queued = data.StructLayout({"words": self._config.axi_data_bits, "shift": 4})
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self._config.params_beats)
         arriving, beat = data.View(queued, queue.w_data), data.View(queued, queue.r_data)
-        m.d.comb += [arriving.words.eq(self.i.payload), arriving.shift.eq(self.i_shift), queue.w_en.eq(self.i.valid),
-                     self.i.ready.eq(queue.w_rdy)]
-        part, lane = Signal(range(max(per_beat, 2))), Signal(range(self._config.lanes))
-        word = beat.words.word_select(part, 8 * PARAM_BYTES)
-        moves = queue.r_rdy & ~self.o_valid
-        bias, threshold = word[:16].as_signed(), word[16:31]
-        m.d.comb += queue.r_en.eq(moves & (part == per_beat - 1))
-        with m.If(self.i_take):
-            m.d.sync += self.o_valid.eq(0)
+        part, lane = Signal(range(max(per_beat, 2))), Signal(range(self._config.lanes + 1))  # lane: words taken
+        moves = Signal()
+        m.d.comb += [
+            arriving.words.eq(self.i.payload), arriving.shift.eq(self.i_shift), queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            moves.eq(queue.r_rdy & (lane != self._config.lanes)), queue.r_en.eq(moves & (part == per_beat - 1)),
+        ]
+        arrived, word = Signal(), Signal(8 * PARAM_BYTES, reset_less=True)
+        shift = Signal.like(beat.shift, reset_less=True)
+        m.d.sync += [arrived.eq(moves), word.eq(beat.words.word_select(part, 8 * PARAM_BYTES)), shift.eq(beat.shift)]
         with m.If(moves):
-            last = self.o[self._config.lanes - 1]
+            m.d.sync += [part.eq(Mux(queue.r_en, 0, part + 1)), lane.eq(lane + 1)]
+        # The last word is in the tile a cycle after it was taken.
+        m.d.sync += self.o_valid.eq((lane == self._config.lanes) & ~self.i_take)
+        with m.If(self.i_take):
+            m.d.sync += lane.eq(0)
+
+        tile = Signal(params_layout(self._config), reset_less=True)
+        bias, threshold = word[:16].as_signed(), word[16:31]
+        last = tile[self._config.lanes - 1]
+        m.d.comb += self.o.eq(tile)
+        with m.If(arrived):
             m.d.sync += [
-                part.eq(Mux(queue.r_en, 0, part + 1)),
-                lane.eq(lane + 1), self.o_valid.eq(lane == self._config.lanes - 1),
-                *(self.o[k].eq(self.o[k + 1]) for k in range(self._config.lanes - 1)),
-                last.bias.eq(bias << beat.shift), last.excess_bias.eq((bias - threshold) << beat.shift),
+                *(tile[k].eq(tile[k + 1]) for k in range(self._config.lanes - 1)),
+                last.bias.eq(bias << shift), last.excess_bias.eq((bias - threshold) << shift),
                 last.negate.eq(word[31]), last.no_channel.eq(threshold == NO_CHANNEL),
             ]
         return m

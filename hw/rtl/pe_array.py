@@ -29,9 +29,9 @@ def terms_layout(config: AcceleratorConfig) -> data.StructLayout:
 class PEArray(wiring.Component):
     """Accumulates (weight + 1) * input per lane, and the inputs once for all lanes.
 
-    With weights +1, -1 (bits 1, 0) and spikes s, sum (w + 1)*s = 2*popcount(w & s), and with zeros it is popcount(s): never
-    negative, and the neurons take the sum of s off. Planes of the input count 2**scale times; on `shift` an accumulator
-    doubles first, so that weight planes add up by Horner's rule.
+    With weights +1, -1 (bits 1, 0) and spikes s, sum (w + 1)*s = 2*popcount(w & s), and with zeros it is popcount(s):
+    never negative, and the neurons take the sum of s off. Planes of the input count 2**scale times; on `shift` an
+    accumulator doubles first, so that weight planes add up by Horner's rule.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ class PoolUnit(wiring.Component):
 
     Members
     -------
-    i_pool, i_sum : of the layer: pool, and by the sum. i_chunks : chunks of a position. i_start : pulse, a layer begins.
+    i_pool, i_sum : of the layer: pool, and by the sum. i_chunks : chunks of a position. i_start : pulse, a layer
+        begins.
     i : words. o : words of the pooled map, offered while the last word that goes into them is on `i`; of a sum its
         planes in turn, the lowest first.
     """
@@ -34,6 +35,8 @@ class PoolUnit(wiring.Component):
         write = partial.write_port()
         read = partial.read_port(transparent_for=(write,))
         chunk, next_chunk, member = Signal(6), Signal(6), Signal(2)  # member: position within the pool window
+        last_chunk = Signal(6, reset_less=True)
+        m.d.sync += last_chunk.eq(self.i_chunks - 1)
         plane, last_plane = Signal(range(SUM_PLANES)), Signal()
         before, after, moves = Signal(planes), Signal(planes), Signal()
         completes = ~self.i_pool | (member == 3)
@@ -56,7 +59,7 @@ class PoolUnit(wiring.Component):
             m.d.sync += plane.eq(Mux(last_plane, 0, plane + 1))
         with m.If(moves):
             m.d.comb += next_chunk.eq(chunk + 1)
-            with m.If(chunk + 1 == self.i_chunks):
+            with m.If(chunk == last_chunk):
                 m.d.comb += next_chunk.eq(0)
                 m.d.sync += member.eq(Mux(self.i_pool, member + 1, 0))
         with m.If(self.i_start):

@@ -4,7 +4,7 @@ from functools import reduce
 from itertools import product
 from operator import or_
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -54,10 +54,11 @@ class ActivityScanner(wiring.Component):
         m.d.comb += [take.eq(self.i_enable & (~have | is_last)), self.i.ready.eq(take)]
         # The next channel of either source is found beside the decision between them, not behind it.
         for source, chosen in ((self.i.payload.active, take), (remaining, self.i_enable & ~take)):
-            lowest, rest = Signal(lanes), Signal(lanes)
-            m.d.comb += [lowest.eq(_lowest(source)), rest.eq(source & ~lowest)]
+            lowest = Signal(lanes)
+            m.d.comb += lowest.eq(source & -source)
             with m.If(chosen):
-                m.d.sync += [channel.eq(lowest), remaining.eq(rest), active.eq(source.any()), is_last.eq(~rest.any())]
+                m.d.sync += [channel.eq(lowest), remaining.eq(source & ~lowest), active.eq(source.any()),
+                             is_last.eq(~_several(source))]
         with m.If(self.i_enable):
             m.d.sync += is_first.eq(take)
         with m.If(take):
@@ -78,7 +79,7 @@ class ActivityScanner(wiring.Component):
                 self.o.tags.shift.eq(block.tags.shift & is_first),
                 self.o.tags.emit.eq(block.tags.emit & is_last),
                 self.o.tags.tile_last.eq(block.tags.tile_last & is_last),
-                *(self.o.window[bank].eq(_select(channel, word, time_lanes))
+                *(self.o.window[bank].eq(_select(channel, word, time_lanes) & block.on_map[bank].replicate(time_lanes))
                   for bank, word in enumerate(_words(block))),
             ]
         return m
@@ -99,9 +100,13 @@ def _words(block: data.View) -> list[Value]:
     return [block.words[bank] for bank in range(GROUP_TAPS)]
 
 
-def _lowest(candidates: Value) -> Value:
-    """The lowest set bit alone (0 if none): a bit none of whose lower ones is set."""
-    return Cat(bit & ~candidates[:position].any() for position, bit in enumerate(candidates))
+def _several(bits: Value) -> Value:
+    """Whether more than one bit is set, as a balanced tree."""
+    parts: list[tuple[Value, Value]] = [(bit, Const(0)) for bit in bits]  # (any, several)
+    while len(parts) > 1:
+        parts = [(left[0] | right[0], left[1] | right[1] | left[0] & right[0])
+                 for left, right in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0][1]
 
 
 def _select(one_hot: Value, word: Value, width: int) -> Value:

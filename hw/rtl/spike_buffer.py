@@ -4,6 +4,7 @@ from amaranth import Module
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.layouts import spike_address_bits
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
@@ -36,7 +37,8 @@ class SpikeBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for bank in range(GROUP_TAPS):
-            store = memory.Memory(shape=self._config.word_bits, depth=self._config.spike_words, init=[])
+            store = memory.Memory(shape=self._config.word_bits, depth=self._config.spike_words, init=[],
+                                  attrs=NO_COLLISION)
             m.submodules[f"bank{bank}"] = store
             read, write = store.read_port(), store.write_port()
             m.d.comb += [

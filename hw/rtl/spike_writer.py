@@ -1,6 +1,6 @@
 """From words of fired spikes to the spike buffer: pool, residual, then the address in the output map."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from s2nn.hw.rtl.layouts import DescriptorLayout, spike_address_bits
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.residual import ResidualUnit
+from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
@@ -22,9 +23,12 @@ class SpikeWriter(wiring.Component):
 
     Members
     -------
-    i_descriptor : of the layer. i_start : pulse, a layer begins. i : words. i_residual : words of the residual map.
+    i_descriptor : of the layer. i_start : pulse, a layer begins. i : words; its ready is a register.
+    i_residual : words of the residual map. o_busy : a word is inside.
     o_write_enable (one bit per bank), o_write_address, o_write_word : the spike buffer's write port.
-    o_probe_valid, o_probe : the same write with its place. o_busy : a word is inside.
+    o_probe_valid, o_probe : the same write with its place.
+
+    Latency: two cycles. Throughput: one word of the output per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -35,20 +39,22 @@ class SpikeWriter(wiring.Component):
             "i_start": In(1),
             "i": In(words),
             "i_residual": In(words),
+            "o_busy": Out(1),
             "o_write_enable": Out(GROUP_TAPS),
             "o_write_address": Out(spike_address_bits(config)),
             "o_write_word": Out(config.word_bits),
             "o_probe_valid": Out(1),
             "o_probe": Out(probe_layout(config)),
-            "o_busy": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d = self.i_descriptor
+        m.submodules.spikes = spikes = SkidBuffer(self._config.word_bits)
         m.submodules.pool = pool = PoolUnit(self._config)
         m.submodules.residual = residual = ResidualUnit(self._config)
-        wiring.connect(m, wiring.flipped(self.i), pool.i)
+        wiring.connect(m, wiring.flipped(self.i), spikes.i)
+        wiring.connect(m, spikes.o, pool.i)
         wiring.connect(m, pool.o, residual.i)
         wiring.connect(m, wiring.flipped(self.i_residual), residual.i_residual_words)
         m.d.comb += [
@@ -56,17 +62,19 @@ class SpikeWriter(wiring.Component):
             pool.i_start.eq(self.i_start),
             residual.i_residual.eq(d.residual), residual.i_residual_planes.eq(d.residual_planes),
             residual.i_planes.eq(d.out_planes), residual.o.ready.eq(1),
-            self.o_busy.eq(self.i.valid | self.o_write_enable.any()),
+            self.o_busy.eq(spikes.o.valid | self.o_write_enable.any()),
         ]
 
         write, word = residual.o.valid, residual.o.payload
         plane, chunk, number = Signal(3), Signal(6), Signal(8)
-        last_plane, last_chunk = Signal(), Signal()
-        m.d.comb += [last_plane.eq(plane + 1 == d.out_planes), last_chunk.eq(last_plane & (chunk + 1 == d.out_chunks))]
+        last_plane, last_chunk, last_of_map = Signal(), Signal(), Signal(6, reset_less=True)
+        m.d.sync += last_of_map.eq(d.out_chunks - 1)
+        m.d.comb += [last_plane.eq(plane + 1 == d.out_planes), last_chunk.eq(last_plane & (chunk == last_of_map))]
         address = self._walk(m, d, position_done=write & last_chunk)
+        rows, columns = ([address[axis] == k for k in range(3)] for axis in ("y_mod", "x_mod"))
         m.d.sync += self.o_write_enable.eq(0)
         with m.If(write):
-            m.d.sync += [self.o_write_enable.eq(1 << (3 * address["y_mod"] + address["x_mod"])),
+            m.d.sync += [self.o_write_enable.eq(Cat(row & column for row in rows for column in columns)),
                          self.o_write_address.eq(address["row"] + address["column"] + address["tile_offset"]
                                                  + address["pass_offset"]),
                          self.o_write_word.eq(word), plane.eq(Mux(last_plane, 0, plane + 1)),
@@ -84,16 +92,18 @@ class SpikeWriter(wiring.Component):
         address_bits = spike_address_bits(self._config)
         s = {"x": Signal(10), "y": Signal(10), "x_mod": Signal(2), "y_mod": Signal(2), "row": Signal(address_bits),
              "column": Signal(address_bits), "tile_offset": Signal(8), "pass_offset": Signal(12)}
+        last_x, last_y = Signal(10, reset_less=True), Signal(10, reset_less=True)
+        m.d.sync += [last_x.eq(d.out_width - 1), last_y.eq(d.out_height - 1)]
         with m.If(position_done):
             m.d.sync += [s["x"].eq(s["x"] + 1), s["x_mod"].eq(Mux(s["x_mod"] == 2, 0, s["x_mod"] + 1))]
             with m.If(s["x_mod"] == 2):
                 m.d.sync += s["column"].eq(s["column"] + d.out_col_stride)
-            with m.If(s["x"] + 1 == d.out_width):
+            with m.If(s["x"] == last_x):
                 m.d.sync += [s["x"].eq(0), s["x_mod"].eq(0), s["column"].eq(0), s["y"].eq(s["y"] + 1),
                              s["y_mod"].eq(Mux(s["y_mod"] == 2, 0, s["y_mod"] + 1))]
                 with m.If(s["y_mod"] == 2):
                     m.d.sync += s["row"].eq(s["row"] + d.out_row_stride)
-                with m.If(s["y"] + 1 == d.out_height):
+                with m.If(s["y"] == last_y):
                     m.d.sync += [s["y"].eq(0), s["y_mod"].eq(0), s["row"].eq(d.out_base),
                                  s["tile_offset"].eq(s["tile_offset"] + 1)]
         with m.If(self.i_start):

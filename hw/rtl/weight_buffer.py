@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.layouts import row_bits
 from s2nn.hw.rtl.popcount import popcount
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
@@ -52,7 +53,7 @@ class WeightBuffer(wiring.Component):
         rows, lanes = self._config.weight_bank_rows, self._config.lanes
         writes, reads = [], []
         for bank in range(GROUP_TAPS):
-            store = memory.Memory(shape=lanes, depth=rows, init=[])
+            store = memory.Memory(shape=lanes, depth=rows, init=[], attrs=NO_COLLISION)
             m.submodules[f"bank{bank}"] = store
             writes.append(store.write_port())
             reads.append(store.read_port())

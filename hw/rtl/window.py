@@ -1,4 +1,4 @@
-"""From steps of the loop nest to windows of spikes: addresses, bank read, zeros off the map, sets of gathered words."""
+"""From steps of the loop nest to windows of spikes: addresses, bank read, sets of gathered words, active windows."""
 
 from itertools import pairwise
 
@@ -11,14 +11,14 @@ from s2nn.hw.rtl.layouts import DescriptorLayout, Tags, block_layout, row_bits, 
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
-#: Stages behind the skid buffer: products, sums, addresses, bank read, zeros; the sixth is the gather unit's.
+#: Stages between the skid buffers: products, sums, addresses, bank read, hold. Gathered words take two more.
 _STAGES = 5
 #: Residual words that may be ahead of their spikes: those of the positions in the array and in the neurons.
 _RESIDUAL_WORDS = 16
 
 
 class WindowReader(wiring.Component):
-    """Reads the banks for each step. A rigid pipeline: all stages move together, or none.
+    """Reads the banks for each step. A rigid pipeline between two skid buffers: all stages move, or none.
 
     Members
     -------
@@ -82,17 +82,16 @@ class WindowReader(wiring.Component):
 
         # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the window. A
         # single word is its top-left tap.
-        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True) for r in (0, 1) for c in (0, 1)}
-        bank_valid = Signal(GROUP_TAPS, reset_less=True)
+        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True)
+                   for r in (0, 1) for c in (0, 1)}
+        on_map = [Signal(GROUP_TAPS, name=f"on_map{k}", reset_less=True) for k in range(3)]
+        rows, cols = _by_bank(m, row_valid, sides[1].row_mod), _by_bank(m, col_valid, sides[1].col_mod)
         with m.If(move):
             for (r, c), address in choices.items():
                 m.d.sync += address.eq(row_words + col_words + (d.in_row_stride if r else 0)
                                        + (d.in_col_stride if c else 0))
-            for bank in range(GROUP_TAPS):
-                row_tap = _tap_of_bank(m, bank // 3, sides[1].row_mod, f"row_tap{bank}")
-                col_tap = _tap_of_bank(m, bank % 3, sides[1].col_mod, f"col_tap{bank}")
-                m.d.sync += bank_valid[bank].eq(row_valid.bit_select(row_tap, 1)
-                                                & col_valid.bit_select(col_tap, 1))
+            m.d.sync += [on_map[0].eq(Cat(row & col for row in rows for col in cols)),
+                         *(b.eq(a) for a, b in pairwise(on_map))]
 
         # Stage 4: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
         for bank in range(GROUP_TAPS):
@@ -100,21 +99,19 @@ class WindowReader(wiring.Component):
             m.d.comb += self.o_read_address[bank].eq(
                 Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
                     Mux(col_wraps, choices[0, 1], choices[0, 0])))
-        read_valid = Signal(GROUP_TAPS, reset_less=True)
         reads = Signal(GROUP_TAPS)
-        m.d.comb += [reads.eq(bank_valid & (move & valids[2]).replicate(GROUP_TAPS)),
+        m.d.comb += [reads.eq(on_map[0] & (move & valids[2]).replicate(GROUP_TAPS)),
                      self.o_read_enable.eq(reads), self.o_words_read.eq(reads)]
-        with m.If(move):
-            m.d.sync += read_valid.eq(bank_valid)
 
-        # Stage 5: zeros for taps that were not read.
+        # Stage 5: hold, since a block RAM's output comes late in its cycle.
         words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
         with m.If(move):
-            m.d.sync += [words[bank].eq(Mux(read_valid[bank], self.i_words[bank], 0)) for bank in range(GROUP_TAPS)]
+            m.d.sync += words.eq(self.i_words)
         last = sides[-1]
         m.d.comb += [
             gather.i_valid.eq(valids[-1]), gather.i_gather.eq(last.gather), gather.i_slot.eq(last.slot),
-            gather.i_set_last.eq(last.set_last), gather.i_residual.eq(last.residual), gather.i_block.words.eq(words),
+            gather.i_set_last.eq(last.set_last), gather.i_residual.eq(last.residual),
+            gather.i_block.words.eq(words), gather.i_block.on_map.eq(on_map[2]),
             *(gather.i_block[name].eq(last[name]) for name in ("row_mod", "col_mod", "weight_row", "weight_phase",
                                                                "tags")),
         ]
@@ -143,11 +140,11 @@ class WindowReader(wiring.Component):
         return words, valid
 
 
-def _tap_of_bank(m: Module, bank: int, first_bank: Signal, name: str) -> Signal:
-    """Tap 0..2 of a window that begins in `first_bank` which lies in `bank`: (bank - first_bank) mod 3."""
-    tap = Signal(2, name=name)
+def _by_bank(m: Module, taps: Signal, first_bank: Signal) -> Signal:
+    """Bits of three taps in the order of their banks, when tap 0 lies in `first_bank`."""
+    banks = Signal(3, name=f"{taps.name}_by_bank")
     with m.Switch(first_bank):
-        for value in range(3):
-            with m.Case(value):
-                m.d.comb += tap.eq((bank - value) % 3)
-    return tap
+        for first in range(3):
+            with m.Case(first):
+                m.d.comb += banks.eq(taps.rotate_left(first))
+    return banks

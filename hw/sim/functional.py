@@ -142,7 +142,8 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
         membrane, spikes[:, step] = lif_step(membrane, current[:, step], theta=theta, leak_factor=layer.leak,
                                              leak_bits=leak_bits, soft_reset=layer.soft_reset)
     fired = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
-    return LayerResult(name=layer.name, spikes=_pool(layer, spikes) if layer.pool else spikes, fired=fired, membrane=membrane)
+    passed_on = _pool(layer, spikes) if layer.pool else spikes
+    return LayerResult(name=layer.name, spikes=passed_on, fired=fired, membrane=membrane)
 
 
 def combine(layer: Layer, spikes: NDArray[np.bool_], residual: Map) -> Map:
