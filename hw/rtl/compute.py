@@ -21,7 +21,7 @@ class ComputePipeline(wiring.Component):
     i_codebook, i_symbol_bits : of the layer.
     i_valid, i : operations from the scanner; taken while o_enable is high.
     o_enable : the pipeline moves; the scanner moves with it.
-    o_valid, i_ready, o : finished sums for the neurons.
+    o_valid, i_ready_next, o : finished sums for the neurons (see `PEArray`).
     o_release : pulse, the last operation of a tile has read its weights.
     o_busy : operations or sums are inside.
     weights, array : the loading sides, of weights and codebook (see `WeightBuffer` and `PEArray`).
@@ -39,7 +39,7 @@ class ComputePipeline(wiring.Component):
             "i": In(op_layout(config)),
             "o_enable": Out(1),
             "o_valid": Out(1),
-            "i_ready": In(1),
+            "i_ready_next": In(1),
             "o": Out(sums_layout(config)),
             "o_release": Out(1),
             "o_busy": Out(1),
@@ -67,7 +67,7 @@ class ComputePipeline(wiring.Component):
             weights.i_channel_phase.eq(self.i.channel_phase),
             array.i_codebook.eq(self.i_codebook), array.i_index_bits.eq(self.i_symbol_bits),
             array.i_symbols.eq(weights.o),
-            self.o_valid.eq(array.o_valid), array.i_ready.eq(self.i_ready), self.o.eq(array.o),
+            self.o_valid.eq(array.o_valid), array.i_ready_next.eq(self.i_ready_next), self.o.eq(array.o),
         ]
 
         # The window's way: four stages beside address, read, hold and rotate in the weight buffer.

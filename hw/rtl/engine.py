@@ -118,7 +118,7 @@ class Engine(wiring.Component):
             scanner.i_enable.eq(compute.o_enable), scanner.i_symbol_bits.eq(layer.symbol_bits),
             compute.i_valid.eq(scanner.o_valid), compute.i.eq(scanner.o), compute.i_codebook.eq(layer.codebook),
             compute.i_symbol_bits.eq(layer.symbol_bits),
-            neuron.i_valid.eq(compute.o_valid), compute.i_ready.eq(neuron.o_ready), neuron.i.eq(compute.o),
+            neuron.i_valid.eq(compute.o_valid), compute.i_ready_next.eq(neuron.o_ready_next), neuron.i.eq(compute.o),
             neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o), neuron.i_params_valid.eq(params.o_valid),
             params.i_take.eq(neuron.o_params_take),
         ]

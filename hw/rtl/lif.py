@@ -63,13 +63,14 @@ class LifLane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = signed(self._config.membrane_bits)
-        params, membrane = self.i_params, self.o_membrane
-        excess_width = signed(self._config.membrane_bits + 1)
-        image_current, leaked = Signal(width), Signal(width)
-        current, excess_current = Signal(width), Signal(excess_width)
+        params, excess_width = self.i_params, signed(self._config.membrane_bits + 1)
+        membrane, image_current = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        leaked, current = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        excess_current = Signal(excess_width, reset_less=True)
+        m.d.comb += self.o_membrane.eq(membrane)
 
         # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
-        weighted = Signal(signed(self._config.accumulator_bits + 1))
+        weighted = Signal(signed(self._config.accumulator_bits + 1), reset_less=True)
         with m.If(self.i_load):
             m.d.sync += weighted.eq(Mux(self.i_negate, self.i_total - self.i_raised, self.i_raised - self.i_total))
         with m.If(self.i_fold):

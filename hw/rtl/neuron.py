@@ -20,7 +20,8 @@ class NeuronArray(wiring.Component):
     Members
     -------
     i_descriptor : of the layer.
-    i_valid, o_ready, i : finished sums; taken into a holding register, so the array goes on.
+    i_valid, i : finished sums; taken into a holding register as soon as it is free, so the array goes on.
+    o_ready_next : the holding register is free in the next cycle.
     i_params_valid, i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
     o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
@@ -34,7 +35,7 @@ class NeuronArray(wiring.Component):
         super().__init__({
             "i_descriptor": In(DescriptorLayout),
             "i_valid": In(1),
-            "o_ready": Out(1),
+            "o_ready_next": Out(1),
             "i": In(sums_layout(config)),
             "i_params_valid": In(1),
             "i_params": In(params_layout(config)),
@@ -86,9 +87,12 @@ class NeuronArray(wiring.Component):
             m.d.comb += [lane.i_shift.eq(self.o_logits.valid & self.o_logits.ready), lane.i_membrane.eq(following)]
         m.d.comb += [self.o_logits.payload.word_select(k, 32).eq(lanes[k].o_membrane) for k in range(per_beat)]
 
-        m.d.comb += [self.o_ready.eq(~held), self.o_update.eq(fire)]
+        held_next, release = Signal(), Signal()
+        m.d.comb += [held_next.eq(Mux(held, ~release, self.i_valid)), self.o_ready_next.eq(~held_next),
+                     self.o_update.eq(fire)]
+        m.d.sync += held.eq(held_next)
         with m.If(~held & self.i_valid):
-            m.d.sync += [held.eq(1), hold.eq(self.i)]
+            m.d.sync += hold.eq(self.i)
         with m.If(load):  # index 0 is being loaded: the next time lane moves there
             for k in range(time_lanes - 1):
                 m.d.sync += [hold.total[k].eq(hold.total[k + 1]),
@@ -117,7 +121,8 @@ class NeuronArray(wiring.Component):
                 m.d.comb += fold.eq(1)
                 m.d.sync += t.eq(t + 1)
                 with m.If(t == time_lanes - 1):
-                    m.d.sync += [held.eq(0), t.eq(0), may_start.eq(~last_chunk)]
+                    m.d.comb += release.eq(1)
+                    m.d.sync += [t.eq(0), may_start.eq(~last_chunk)]
                     m.next = "IDLE"
                     with m.If(last_chunk):
                         m.next = "LEAK"
@@ -131,8 +136,7 @@ class NeuronArray(wiring.Component):
                 m.next = "LEAK"
                 with m.If((t == time_lanes - 1) | is_last_step):
                     m.d.sync += [t.eq(0), may_start.eq(~classify & (~d.image_input | is_last_step))]
-                    with m.If(~d.image_input):
-                        m.d.sync += held.eq(0)
+                    m.d.comb += release.eq(~d.image_input)
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += self.o.valid.eq(~classify)

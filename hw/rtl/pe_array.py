@@ -43,7 +43,9 @@ class PEArray(wiring.Component):
     i_codebook, i_codebook_half, i_index_bits : of the layer.
     i_enable : moves. i_valid, i_tags, i_window (tap order), i_symbols : an operation; an inactive one has a zero
         window.
-    o_valid, o : finished sums, held until o_valid & i_ready. While sums wait, o_stall asks that i_enable be low.
+    o_valid, o : finished sums, held until they are taken, and in that cycle i_enable must be high.
+    i_ready_next : sums that are valid in the next cycle will be taken in it.
+    o_stall : a register: sums wait in this cycle, i_enable must be low.
     o_busy : an operation or finished sums are inside.
 
     Latency: five cycles from the last operation to o_valid.
@@ -63,7 +65,7 @@ class PEArray(wiring.Component):
             "i_window": In(data.ArrayLayout(config.time_lanes, GROUP_TAPS)),
             "i_symbols": In(data.ArrayLayout(GROUP_TAPS, config.lanes)),
             "o_valid": Out(1),
-            "i_ready": In(1),
+            "i_ready_next": In(1),
             "o": Out(sums_layout(config)),
             "o_stall": Out(1),
             "o_busy": Out(1),
@@ -83,16 +85,17 @@ class PEArray(wiring.Component):
             counts.i_codebook_half.eq(self.i_codebook_half),
             counts.i_index_bits.eq(self.i_index_bits), counts.i_enable.eq(self.i_enable),
             counts.i_symbols.eq(self.i_symbols), counts.i_window.eq(self.i_window),
-            self.o.eq(sums), self.o_stall.eq(self.o_valid & ~self.i_ready),
+            self.o.eq(sums),
             self.o_busy.eq(Cat(stage.valid for stage in stages).any() | self.o_valid),
         ]
         with m.If(self.i_enable):
             m.d.sync += [stages[0].valid.eq(self.i_valid), stages[0].tags.eq(self.i_tags),
                          *(b.eq(a) for a, b in pairwise(stages))]
-        with m.If(self.i_ready):
-            m.d.sync += self.o_valid.eq(0)
-        with m.If(self.i_enable & valid & tags.emit):
-            m.d.sync += [self.o_valid.eq(1), sums.tags.eq(tags)]
+        finished, valid_next = Signal(), Signal()
+        m.d.comb += [finished.eq(self.i_enable & valid & tags.emit), valid_next.eq(finished | self.o_stall)]
+        m.d.sync += [self.o_valid.eq(valid_next), self.o_stall.eq(valid_next & ~self.i_ready_next)]
+        with m.If(finished):
+            m.d.sync += sums.tags.eq(tags)
 
         def accumulate(total: Value, term: Value) -> None:
             m.d.sync += total.eq(Mux(tags.first, 0, Mux(tags.shift, total << 1, total)) + term)
