@@ -25,6 +25,7 @@ async def _refusal(memory: AxiMemory) -> SimulationError:
         await memory.watching
     except SimulationError as error:
         return error
+    raise AssertionError("a memory watches until it refuses")
 
 
 async def _expect(refusal: Task, *, field: str, rule: str, value: str):
