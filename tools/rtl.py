@@ -48,13 +48,19 @@ class RtlSimulator:
     def run(self, config: AcceleratorConfig, program: Program, image: MemoryImage, images: NDArray[np.uint8], *,
             run_dir: Path, tell: Tell) -> list[SimulatedImage]:
         """Run images (B, C, H, W) uint8. Raises `SimulationError` if a run ends with an error code or hangs."""
-        folder = self.build_dir / f"{config.name}-{config.weight_format}-{config.digest.hex()}"
         tell(f"RTL of {config.name} ({config.weight_format}): Verilog and simulator; the first build takes minutes")
-        write_verilog(config, folder)
+        folder = design_folder(config, self.build_dir)
         tell(f"RTL of {config.name} ({config.weight_format}): {len(images)} images")
         runs = simulate_rtl(config, folder, image, list(images), build_dir=folder / "verilator", run_dir=run_dir,
                             stall_probability=self.stall_probability, seed=self.seed, dram=self.dram)
         return [simulated_image(program, run, number) for number, run in enumerate(runs)]
+
+
+def design_folder(config: AcceleratorConfig, build_dir: Path) -> Path:
+    """Write the Verilog of a configuration into its folder below `build_dir`, which is returned."""
+    folder = build_dir / f"{config.name}-{config.weight_format}-{config.digest.hex()}"
+    write_verilog(config, folder)
+    return folder
 
 
 def simulated_image(program: Program, run: RtlRun, number: int) -> SimulatedImage:

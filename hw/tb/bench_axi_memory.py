@@ -1,74 +1,40 @@
-"""The AXI memory against an AXI master that is not ours (cocotbext-axi), over a module of wires.
+"""The AXI memory (axi_memory.sv, the top level here) against an AXI master that is not ours (cocotbext-axi).
 
-Environment: S2NN_STALL_PERCENT, the probability of a stall on every channel of both sides (default 0).
+Environment: S2NN_STALL_PERCENT, see `axi_driver`.
 """
 
-import logging
-import os
 import random
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
-from cocotbext.axi import AxiBus, AxiMaster, AxiResp
+from cocotbext.axi import AxiResp
 
-from s2nn.hw.sim.dram import DEFAULT_PRESET, preset
-from s2nn.hw.spec.errors import SimulationError
-from s2nn.hw.tb.axi_memory import DEFAULT_LATENCY_CYCLES, AxiMemory
-from s2nn.hw.tb.axi_rules import Fault, Response
-from s2nn.hw.tb.stalls import AxiStalls, random_stalls
+from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, preset
+from s2nn.hw.sim.dram.address import Location, Mapping
+from s2nn.hw.tb.axi_driver import (
+    CLOCK_PERIOD_PS,
+    SIZE_BYTES,
+    bus_bytes,
+    offer_read,
+    reset_with,
+    set_address,
+    start_clock,
+    start_with_master,
+)
+from s2nn.hw.tb.axi_memory import DEFAULT_COLUMN_PS, DEFAULT_LATENCY_CYCLES, Fault, Response
+from s2nn.hw.tb.stalls import AxiStalls
 
-CLOCK_PERIOD_PS = 10_000
-SIZE_BYTES = 1 << 16
-SETTLE_CYCLES = 4  # the memory measures the clock first
 GUARD = 0xAA
-AW_SIGNALS = ("s_axi_awvalid", "s_axi_wvalid", "s_axi_bready")
-AR_SIGNALS = ("s_axi_arvalid", "s_axi_rready")
-
-
-async def _bench(dut, *, with_master: bool = True, **options):
-    """Clock, reset, memory and (unless the test drives the wires) the master."""
-    stall = int(os.environ.get("S2NN_STALL_PERCENT", "0")) / 100
-    seed = cocotb.RANDOM_SEED
-    dut.rst.value = 1
-    for name in (*AW_SIGNALS, *AR_SIGNALS):
-        getattr(dut, name).value = 0
-    Clock(dut.clk, CLOCK_PERIOD_PS, unit="ps").start()
-    stalls = AxiStalls.random(probability=stall, seed=seed) if stall else None
-    options = {"size_bytes": SIZE_BYTES, "stalls": stalls, "reset": dut.rst} | options
-    memory = AxiMemory(dut, dut.clk, clock_period_ps=CLOCK_PERIOD_PS, **options).start()
-    master = None
-    if with_master:
-        logging.getLogger(f"cocotb.{dut._name}.s_axi").setLevel(logging.WARNING)
-        master = AxiMaster(AxiBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-        if stall:
-            channels = {
-                "ar": master.read_if.ar_channel,
-                "r": master.read_if.r_channel,
-                "aw": master.write_if.aw_channel,
-                "w": master.write_if.w_channel,
-                "b": master.write_if.b_channel,
-            }
-            for name, channel in channels.items():
-                channel.set_pause_generator(random_stalls(probability=stall, seed=f"master.{seed}.{name}"))
-    await ClockCycles(dut.clk, SETTLE_CYCLES)
-    dut.rst.value = 0
-    await ClockCycles(dut.clk, SETTLE_CYCLES)
-    return memory, master
-
-
-def _bus_bytes(dut) -> int:
-    return len(dut.m_axi_rdata) // 8
 
 
 @cocotb.test
 async def every_burst_length_reads_back(dut):
     """Reads of 1 to 256 beats return the loaded bytes, in one burst each, and move no other byte."""
-    memory, master = await _bench(dut)
+    memory, master = await start_with_master(dut)
     content = random.Random(1).randbytes(SIZE_BYTES)
     memory.load(0, content)
-    beat_bytes = _bus_bytes(dut)
+    beat_bytes = bus_bytes(dut)
     lengths = [*range(1, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256]
     for beats in lengths:
         address = 4096 * (beats % 16)
@@ -84,7 +50,7 @@ async def every_burst_length_reads_back(dut):
 @cocotb.test
 async def writes_touch_their_bytes_only(dut):
     """Unaligned writes of any length (strobes at both ends) change exactly their bytes."""
-    memory, master = await _bench(dut)
+    memory, master = await start_with_master(dut)
     memory.load(0, bytes([GUARD]) * SIZE_BYTES)
     generator = random.Random(2)
     expected = bytearray([GUARD]) * SIZE_BYTES
@@ -102,7 +68,7 @@ async def writes_touch_their_bytes_only(dut):
 @cocotb.test
 async def concurrent_masters_see_a_memory(dut):
     """Eight workers on disjoint ranges, several bursts outstanding: every read returns the last write."""
-    memory, master = await _bench(dut)
+    memory, master = await start_with_master(dut)
 
     async def worker(index: int):
         generator = random.Random(index)
@@ -131,14 +97,14 @@ async def concurrent_masters_see_a_memory(dut):
 async def traffic_is_counted_by_region(dut):
     """Bytes belong to their region, bursts to that of the first beat; the whole is the sum."""
     regions = [("weights", 0, 0x1000), ("spikes", 0x1000, 0x2000), ("rest", 0x2000, SIZE_BYTES)]
-    memory, master = await _bench(dut, regions=regions)
+    memory, master = await start_with_master(dut, regions=regions)
     await master.read(0x0, 2048)
     await master.read(0x1000, 64)
     await master.write(0x1FC0, bytes(128))  # split at 4 KiB by the master
     await master.write(0x2100, bytes(3))
     counters = memory.counters()
     by_region = counters["regions"]
-    beat_bytes = _bus_bytes(dut)
+    beat_bytes = bus_bytes(dut)
     assert by_region["weights"]["read_bytes"] == 2048
     assert by_region["weights"]["read_bursts"] == -(-2048 // (256 * beat_bytes))
     assert by_region["spikes"]["read_bytes"] == 64
@@ -154,7 +120,7 @@ async def traffic_is_counted_by_region(dut):
 async def faults_and_strangers_answer_with_errors(dut):
     """A fault's response comes back, outside the memory is DECERR, and neither costs a DRAM command."""
     fault = Fault(start=0x100, end=0x140, response=Response.SLVERR)
-    memory, master = await _bench(dut, faults=[fault])
+    memory, master = await start_with_master(dut, faults=[fault])
     memory.load(0, bytes([GUARD]) * SIZE_BYTES)
     assert (await master.read(0x100, 16)).resp == AxiResp.SLVERR
     assert (await master.write(0x120, b"lost")).resp == AxiResp.SLVERR
@@ -162,20 +128,39 @@ async def faults_and_strangers_answer_with_errors(dut):
     assert (await master.write(SIZE_BYTES + 64, b"lost")).resp == AxiResp.DECERR
     assert memory.data == bytes([GUARD]) * SIZE_BYTES
     assert memory.finish().num_requests == 0
-    memory.faults.clear()
+    memory.faults = ()
     assert (await master.read(0x100, 16)).resp == AxiResp.OKAY
 
 
 @cocotb.test
 async def first_beat_comes_when_the_dram_says(dut):
     """An idle memory answers a burst after tRCD + CL + BL and the fixed latency, then one beat per cycle."""
-    memory, _ = await _bench(dut, with_master=False, stalls=None, record_trace=True)
-    beats = 8
-    await _offer_read(dut, address=0x400, beats=beats)
+    start_clock(dut)
+    memory = await reset_with(dut, stalls=AxiStalls(), record_trace=True)
+    beats, timing = 8, preset(DEFAULT_PRESET).timing
+    await offer_read(dut, address=0x400, beats=beats)
     accepted_ps = get_sim_time("step") - memory.origin_ps
-    timing = preset(DEFAULT_PRESET).timing
-    ready_ps = (-(-accepted_ps // timing.t_ck_ps) + timing.n_rcd + timing.n_cl + timing.n_bl) * timing.t_ck_ps
-    ready_ps += DEFAULT_LATENCY_CYCLES * CLOCK_PERIOD_PS
+    done_ps = (-(-accepted_ps // timing.t_ck_ps) + timing.n_rcd + timing.n_cl + timing.n_bl) * timing.t_ck_ps
+    await _expect_beats(dut, memory, beats, accepted_ps=accepted_ps, done_ps=done_ps)
+    commands = [record.command for record in memory.dram.trace]
+    assert commands == ["ACT"] + ["RD"] * (beats * bus_bytes(dut) // 16)
+
+
+@cocotb.test
+async def without_dram_the_first_beat_comes_after_a_fixed_time(dut):
+    """A memory without DRAM has all data of a burst after `column_ps`; it has no DRAM statistics."""
+    start_clock(dut)
+    memory = await reset_with(dut, stalls=AxiStalls(), dram=None)
+    for address in (0x400, 0x1000):
+        await offer_read(dut, address=address, beats=4)
+        accepted_ps = get_sim_time("step") - memory.origin_ps
+        await _expect_beats(dut, memory, 4, accepted_ps=accepted_ps, done_ps=accepted_ps + DEFAULT_COLUMN_PS)
+    assert memory.finish() is None
+
+
+async def _expect_beats(dut, memory, beats: int, *, accepted_ps: int, done_ps: int):
+    """Take `beats` and check when they came: the first as soon as its column's data were there, then one per cycle."""
+    ready_ps = done_ps + DEFAULT_LATENCY_CYCLES * CLOCK_PERIOD_PS
     # The memory's output register takes the beat at the first edge not before `ready_ps`; the master sees it one later.
     expected_ps = accepted_ps + (-(-(ready_ps - accepted_ps) // CLOCK_PERIOD_PS) + 1) * CLOCK_PERIOD_PS
     dut.s_axi_rready.value = 1
@@ -186,16 +171,72 @@ async def first_beat_comes_when_the_dram_says(dut):
             seen_ps.append(get_sim_time("step") - memory.origin_ps)
     assert seen_ps[0] == expected_ps
     assert seen_ps[-1] - seen_ps[0] == (beats - 1) * CLOCK_PERIOD_PS
-    commands = [record.command for record in memory.dram.trace]
-    assert commands == ["ACT"] + ["RD"] * (beats * _bus_bytes(dut) // 16)
+
+
+@cocotb.test
+@cocotb.parametrize(mapping=list(map(str, Mapping)))
+async def columns_are_those_of_the_address_map(dut, mapping):
+    """The C++ side finds the bank, row and column that `AddressMap` says, in every mapping."""
+    start_clock(dut)
+    memory = await reset_with(dut, stalls=AxiStalls(), record_trace=True, size_bytes=1 << 24,
+                                  dram="ddr4-2400-8gb-x16",
+                              controller=ControllerConfig(mapping=Mapping(mapping)))
+    dut.s_axi_rready.value = 1
+    generator, addresses = random.Random(3), []
+    for _ in range(20):
+        addresses.append(generator.randrange((1 << 24) // 16) * 16)
+        await offer_read(dut, address=addresses[-1], beats=1)
+    await RisingEdge(dut.clk)
+    memory.finish()
+    read = [Location(*record[2:]) for record in memory.dram.trace if record.command == "RD"]
+    assert sorted(read) == sorted(map(memory.dram.address_map.locate, addresses))
+
+
+@cocotb.test
+async def stalls_delay_and_repeat(dut):
+    """Random stalls take cycles, more the likelier they are; the same seed takes the same, another one others."""
+    start_clock(dut)
+    dut.s_axi_rready.value = 1
+    lasted = {}
+    for probability, seed in ((0.0, 1), (0.3, 1), (0.3, 1), (0.3, 2), (0.7, 1)):
+        await reset_with(dut, stalls=AxiStalls(probability=probability, seed=seed), dram=None)
+        started_ps = get_sim_time("step")
+        await offer_read(dut, address=0, beats=100)
+        while not (dut.s_axi_rvalid.value == 1 and dut.s_axi_rlast.value == 1):
+            await RisingEdge(dut.clk)
+        lasted.setdefault((probability, seed), set()).add((get_sim_time("step") - started_ps) // CLOCK_PERIOD_PS)
+    assert all(len(cycles) == 1 for cycles in lasted.values()), lasted
+    cycles = {case: min(of_case) for case, of_case in lasted.items()}
+    assert cycles[0.0, 1] < cycles[0.3, 1] < cycles[0.7, 1], cycles
+    assert cycles[0.3, 1] != cycles[0.3, 2], cycles
+
+
+@cocotb.test
+@cocotb.parametrize(channel=["ar", "aw"])
+async def a_pattern_stalls_as_listed(dut, channel):
+    """One draw per edge: the first when the memory leaves reset, then while an offer waits."""
+    start_clock(dut)
+    lasted = []
+    for count in (0, 1, 2, 5):
+        await reset_with(dut, stalls=AxiStalls(patterns={channel: [True] * count}))
+        set_address(dut, channel, address=0x40, beats=1)
+        started_ps = get_sim_time("step")
+        while True:
+            await RisingEdge(dut.clk)
+            if getattr(dut, f"s_axi_{channel}ready").value == 1:
+                break
+        getattr(dut, f"s_axi_{channel}valid").value = 0
+        lasted.append((get_sim_time("step") - started_ps) // CLOCK_PERIOD_PS)
+    assert lasted == [1, 2, 3, 6]
 
 
 @cocotb.test
 async def reset_drops_what_was_in_progress(dut):
     """A reset in the middle of a read burst ends it; the next burst is whole."""
-    memory, _ = await _bench(dut, with_master=False, stalls=None)
+    start_clock(dut)
+    memory = await reset_with(dut, stalls=AxiStalls())
     memory.load(0, bytes(range(256)) * (SIZE_BYTES // 256))
-    await _offer_read(dut, address=0x0, beats=64)
+    await offer_read(dut, address=0x0, beats=64)
     dut.s_axi_rready.value = 1
     await RisingEdge(dut.s_axi_rvalid)
     await ClockCycles(dut.clk, 5)
@@ -204,81 +245,12 @@ async def reset_drops_what_was_in_progress(dut):
     await FallingEdge(dut.clk)
     assert dut.s_axi_rvalid.value == 0
     dut.rst.value = 0
-    await _offer_read(dut, address=0x40, beats=2)
+    await offer_read(dut, address=0x40, beats=2)
     words = []
     while True:
         await RisingEdge(dut.clk)
         if dut.s_axi_rvalid.value == 1:
-            words.append(int(dut.s_axi_rdata.value).to_bytes(_bus_bytes(dut), "little"))
+            words.append(int(dut.s_axi_rdata.value).to_bytes(bus_bytes(dut), "little"))
             if dut.s_axi_rlast.value == 1:
                 break
-    assert b"".join(words) == bytes(range(0x40, 0x40 + 2 * _bus_bytes(dut)))
-
-
-@cocotb.test(expect_error=SimulationError)
-async def a_burst_across_4_kib_is_refused(dut):
-    """A burst up to the last byte below 4 KiB is served, one beat more is not."""
-    memory, _ = await _bench(dut, with_master=False, stalls=None)
-    await _offer_read(dut, address=4096 - 8 * _bus_bytes(dut), beats=8)
-    await RisingEdge(dut.s_axi_rvalid)
-    assert memory.counters()["read_bytes"] == 8 * _bus_bytes(dut)
-    await _offer_read(dut, address=4096 - 8 * _bus_bytes(dut), beats=9)
-    await ClockCycles(dut.clk, 2)
-
-
-@cocotb.test(expect_error=SimulationError)
-async def a_wrapping_burst_is_refused(dut):
-    """Only INCR."""
-    await _bench(dut, with_master=False, stalls=None)
-    await _offer_read(dut, address=0, beats=4, burst_type=2)
-    await ClockCycles(dut.clk, 2)
-
-
-@cocotb.test(expect_error=SimulationError)
-async def a_changed_address_is_refused(dut):
-    """The address must hold while ready is low."""
-    await _bench(dut, with_master=False, stalls=AxiStalls(ar=iter([True] * 4 + [False] * 1000)))
-    _set_read(dut, address=0x0, beats=1)
-    await ClockCycles(dut.clk, 2)
-    _set_read(dut, address=0x40, beats=1)
-    await ClockCycles(dut.clk, 10)
-
-
-@cocotb.test(expect_error=SimulationError)
-async def a_withdrawn_valid_is_refused(dut):
-    """Valid must hold while ready is low."""
-    await _bench(dut, with_master=False, stalls=AxiStalls(ar=iter([True] * 6 + [False] * 1000)))
-    _set_read(dut, address=0x0, beats=1)
-    await ClockCycles(dut.clk, 2)
-    dut.s_axi_arvalid.value = 0
-    await ClockCycles(dut.clk, 10)
-
-
-@cocotb.test(expect_error=SimulationError)
-async def a_wrong_clock_period_is_refused(dut):
-    """clock_period_ps must be the clock's."""
-    dut.rst.value = 1
-    for name in (*AW_SIGNALS, *AR_SIGNALS):
-        getattr(dut, name).value = 0
-    Clock(dut.clk, CLOCK_PERIOD_PS // 2, unit="ps").start()
-    AxiMemory(dut, dut.clk, clock_period_ps=CLOCK_PERIOD_PS, size_bytes=SIZE_BYTES).start()
-    await ClockCycles(dut.clk, 4)
-
-
-def _set_read(dut, *, address: int, beats: int, burst_type: int = 1):
-    dut.s_axi_arid.value = 0
-    dut.s_axi_araddr.value = address
-    dut.s_axi_arlen.value = beats - 1
-    dut.s_axi_arsize.value = _bus_bytes(dut).bit_length() - 1
-    dut.s_axi_arburst.value = burst_type
-    dut.s_axi_arvalid.value = 1
-
-
-async def _offer_read(dut, *, address: int, beats: int, burst_type: int = 1):
-    """Drive one read address and return at the edge of its handshake."""
-    _set_read(dut, address=address, beats=beats, burst_type=burst_type)
-    while True:
-        await RisingEdge(dut.clk)
-        if dut.s_axi_arready.value == 1:
-            break
-    dut.s_axi_arvalid.value = 0
+    assert b"".join(words) == bytes(range(0x40, 0x40 + 2 * bus_bytes(dut)))

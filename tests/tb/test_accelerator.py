@@ -116,6 +116,26 @@ def simulate(rtl_build_dir, tmp_path):
     return call
 
 
+def test_stalls_cost_cycles_and_repeat(simulate):
+    def cycles(**options):
+        runs, _ = simulate(**options)
+        return [run.counters["cycles.total"] for run in runs]
+
+    free = cycles()
+    stalled = cycles(stall_probability=0.3, seed=1)
+    assert all(some > none for some, none in zip(stalled, free, strict=True))
+    assert cycles(stall_probability=0.3, seed=1) == stalled
+    assert cycles(stall_probability=0.3, seed=2) != stalled
+
+
+def test_a_memory_without_dram_gives_the_same_results(simulate):
+    runs, golden = simulate(dram=None)
+    for number, run in enumerate(runs):
+        assert run.logits[:4].tolist() == golden.result.logits[number].tolist()
+        assert run.axi["read_bytes"] > 0
+        assert run.dram == {"before": {}, "after": {}}
+
+
 def damaged(name: str, descriptor: int, byte: int, value: int) -> bytes:
     """The image of a program with one byte of a descriptor changed behind the exporter's back."""
     _, _, image, _ = make(name)

@@ -6,6 +6,7 @@ import pytest
 
 from s2nn.hw.spec.errors import SimulationError, ToolError
 from s2nn.hw.tb import simulator
+from s2nn.hw.tb.verilog_ports import module_ports
 
 AND_GATE = """
 // module and_gate (not this one);
@@ -30,12 +31,12 @@ endmodule
     ],
 )
 def test_ports_of_a_header(verilog, ports):
-    assert simulator.module_ports(verilog, "and_gate") == ports
+    assert module_ports(verilog, "and_gate") == ports
 
 
 def test_an_unknown_top_level_is_refused():
     with pytest.raises(SimulationError, match="must be a module of the Verilog sources, not 'or_gate'"):
-        simulator.module_ports(AND_GATE, "or_gate")
+        module_ports(AND_GATE, "or_gate")
 
 
 def test_a_missing_tool_is_named(monkeypatch, tmp_path):
@@ -88,3 +89,36 @@ def test_builds_are_reused_and_failures_reported(tmp_path, build_root, monkeypat
     assert binary.stat().st_mtime_ns == built
     with pytest.raises(SimulationError, match="must"):
         simulator.run(runner, toplevel="and_gate", test_module="bench_and", test_dir=tmp_path / "run2")
+
+
+@pytest.mark.rtl
+def test_cpp_that_does_not_compile_is_reported(tmp_path):
+    source, cpp = tmp_path / "and_gate.v", tmp_path / "broken.cpp"
+    source.write_text(AND_GATE)
+    cpp.write_text("int both(int a, int b) { return a & nobody; }\n")
+    with pytest.raises(ToolError, match=r"broken\.cpp must compile:[\s\S]*nobody"):
+        simulator.build(verilog_sources=[source], toplevel="and_gate", build_dir=tmp_path / "build", cpp_sources=[cpp])
+
+
+@pytest.mark.rtl
+def test_cpp_is_linked_in_and_a_changed_header_builds_anew(tmp_path, build_root, monkeypatch):
+    source, cpp, header = (tmp_path / name for name in ("caller.sv", "answer.cpp", "answer.h"))
+    source.write_text("module caller(output int q); import \"DPI-C\" function int answer(); initial q = answer(); "
+                      "endmodule\n")
+    cpp.write_text('#include "answer.h"\nextern "C" int answer() { return ANSWER; }\n')
+    (tmp_path / "bench_answer.py").write_text(
+        "import ctypes, os\n"
+        "import cocotb\n"
+        "from cocotb.triggers import Timer\n"
+        "@cocotb.test\n"
+        "async def both_ways(dut):\n"
+        "    await Timer(1, 'ns')\n"
+        "    assert int(dut.q.value) == ctypes.CDLL(None).answer() == int(os.environ['ANSWER'])\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for answer in (41, 42):
+        header.write_text(f"#define ANSWER {answer}\n")
+        result = simulator.build_and_test(
+            verilog_sources=[source], toplevel="caller", build_dir=build_root / "caller", cpp_sources=[cpp, header],
+            test_module="bench_answer", test_dir=tmp_path / f"run{answer}", environment={"ANSWER": str(answer)})
+        assert result["tests"] == 1

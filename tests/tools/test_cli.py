@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from s2nn.hw.sim.dram import PRESET_NAMES
 from s2nn.model.checkpoint import save_checkpoint
 from s2nn.model.fold import fold
 from s2nn.model.nets import NetConfig, SpikingNet
@@ -15,7 +16,7 @@ from s2nn.tools.cli import main
 
 NET = NetConfig(input_shape=(1, 8, 8), layers="8C3-16C3-MP2-8C3-FC", time_steps=2)
 COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "verify", "info", "dram",
-            "dram-gaps", "price", "compare")
+            "dram-gaps", "price", "compare", "bench rtl", "bench dram")
 
 
 def call(*arguments):
@@ -54,7 +55,7 @@ def folder(checkpoints, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(command):
-    result = call(command, "--help")
+    result = call(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example: s2nn {command}" in result.stdout
     assert "--json" in result.stdout
@@ -224,3 +225,28 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [("sim",), ("run", "--images", "0"), ("sim", "x", "--level", "gate"), ("wrong",)])
 def test_wrong_usage_exits_with_2(arguments):
     assert call(*arguments).exit_code == 2
+
+
+def test_bench_dram_measures_every_preset():
+    result = call("bench", "dram", "--requests", 300, "--repetitions", 2, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert {series["preset"] for series in document["series"]} == set(PRESET_NAMES)
+    for series in document["series"]:
+        assert len(series["seconds"]) == 2
+        assert series["requests_per_s"] > 0
+        assert series["cycles"] > 300
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_bench_rtl_measures_the_memory(checkpoints, rtl_build_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("bench", "rtl", checkpoints[1], "--images", 1, "--repetitions", 1,
+                  "--idle-cycles", 1000, "--build", rtl_build_dir, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    with_dram, fixed, *idle = document["series"]
+    assert with_dram["cycles"] != fixed["cycles"]
+    assert [series["cycles"] for series in idle] == [[1000], [1000]]
+    assert all(part["ratio"] > 0 for part in document["ratios"])

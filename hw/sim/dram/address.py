@@ -53,28 +53,34 @@ class Locations(NamedTuple):
 
 
 class AddressMap:
-    """Byte address <-> location, for one organisation."""
+    """Byte address <-> location, for one organisation.
+
+    Members
+    -------
+    places : (shift, mask) of the fields "group", "bank" (within its group), "column" (of a burst) and "row".
+    bank_bits, column_bits : of a bank's number within its group, of a column within a burst.
+    xor_mask : bits of the row that are added to the bank, 0 without "-xor".
+    """
 
     def __init__(self, organisation: Organisation, mapping: Mapping = Mapping.ROW_BANK_COLUMN_GROUP):
         self.burst_bytes = organisation.burst_bytes
         self.capacity_bytes = organisation.capacity_bytes
         name = mapping.removesuffix("-xor")
-        self._has_xor = name != mapping
-        self._bank_mask = organisation.num_banks - 1
-        self._group_shift = _bits(organisation.banks_per_group)
-        self._burst_shift = _bits(organisation.burst_length)
+        self.xor_mask = organisation.num_banks - 1 if name != mapping else 0
+        self.bank_bits = _bits(organisation.banks_per_group)
+        self.column_bits = _bits(organisation.burst_length)
         widths = {
             "group": _bits(organisation.num_bank_groups),
-            "bank": self._group_shift,
-            "column": _bits(organisation.num_columns) - self._burst_shift,
+            "bank": self.bank_bits,
+            "column": _bits(organisation.num_columns) - self.column_bits,
             "row": _bits(organisation.num_rows),
         }
-        self._places: dict[str, tuple[int, int]] = {}  # field -> (shift, mask)
+        self.places: dict[str, tuple[int, int]] = {}
         shift = _bits(self.burst_bytes)
         for field in _FIELDS[name]:
-            self._places[field] = (shift, (1 << widths[field]) - 1)
+            self.places[field] = (shift, (1 << widths[field]) - 1)
             shift += widths[field]
-        self._splits = [self._places[field] for field in ("group", "bank", "column", "row")]
+        self._splits = [self.places[field] for field in ("group", "bank", "column", "row")]
 
     def locate(self, address: int) -> Location:
         """The location of the burst at byte `address`; SimulationError if it is unaligned or outside the memory."""
@@ -93,20 +99,20 @@ class AddressMap:
 
     def address(self, location: Location) -> int:
         """The byte address of `location` (the inverse of `locate`)."""
-        bank = location.bank ^ (location.row & self._bank_mask if self._has_xor else 0)
+        bank = location.bank ^ location.row & self.xor_mask
         values = {
-            "group": bank >> self._group_shift,
+            "group": bank >> self.bank_bits,
             "bank": bank,
-            "column": location.column >> self._burst_shift,
+            "column": location.column >> self.column_bits,
             "row": location.row,
         }
-        return sum((values[field] & mask) << shift for field, (shift, mask) in self._places.items())
+        return sum((values[field] & mask) << shift for field, (shift, mask) in self.places.items())
 
     def _split(self, address):
         """(bank, row, column) of one address, or of an array of them."""
         group, bank, column, row = [(address >> shift) & mask for shift, mask in self._splits]
-        bank = (group << self._group_shift) | bank
-        return bank ^ (row & self._bank_mask) if self._has_xor else bank, row, column << self._burst_shift
+        bank = (group << self.bank_bits) | bank
+        return bank ^ row & self.xor_mask, row, column << self.column_bits
 
 
 def _bits(power_of_two: int) -> int:

@@ -78,6 +78,11 @@ class Engine(Protocol):
         """Requests without a column command."""
         ...
 
+    @property
+    def num_requests(self) -> int:
+        """Requests so far."""
+        ...
+
     def submit(self, arrival: int, bank: int, row: int, column: int, is_write: bool) -> None:
         """Append one request; ids count from 0. Arrivals do not decrease, or are AS_SOON_AS_POSSIBLE."""
         ...

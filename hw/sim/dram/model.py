@@ -1,5 +1,6 @@
 """The memory as its users see it: bursts in, completion cycles out, statistics and the command trace afterwards."""
 
+import ctypes
 from enum import StrEnum
 
 import numpy as np
@@ -32,6 +33,7 @@ class DramModel:
     config : the controller's policy.
     engine : the core needs a C++ compiler once; raises ToolError without one.
     record_trace : keep every command in `trace`.
+    library : the core of this process, see `native.Core`; for the core only.
     """
 
     def __init__(
@@ -41,13 +43,16 @@ class DramModel:
         config: ControllerConfig | None = None,
         engine: EngineName | str = EngineName.CORE,
         record_trace: bool = False,
+        library: ctypes.CDLL | None = None,
     ):
         self.standard = preset(standard) if isinstance(standard, str) else standard
         self.config = config or ControllerConfig()
         self.address_map = AddressMap(self.standard.organisation, self.config.mapping)
-        kind = {EngineName.CORE: Core, EngineName.TWIN: Twin}[EngineName(engine)]
-        self._engine: Engine = kind(self.standard, self.config, record_trace=record_trace)
-        self._num_requests = 0
+        self.engine: Engine
+        if EngineName(engine) is EngineName.CORE:
+            self.engine = Core(self.standard, self.config, record_trace=record_trace, library=library)
+        else:
+            self.engine = Twin(self.standard, self.config, record_trace=record_trace)
         self._last_arrival = 0
 
     # -- requests ------------------------------------------------------------------------------------------------------
@@ -59,9 +64,8 @@ class DramModel:
         """
         location = self.address_map.locate(address)
         self._check_arrivals(arrival_cycle, arrival_cycle)
-        self._engine.submit(arrival_cycle, *location, is_write)
-        self._num_requests += 1
-        return self._num_requests - 1
+        self.engine.submit(arrival_cycle, *location, is_write)
+        return self.engine.num_requests - 1
 
     def submit_all(self, addresses: ArrayLike, is_write: ArrayLike, arrival_cycles: ArrayLike | None = None) -> range:
         """Queue many bursts, arrays of one length, and return their ids.
@@ -84,9 +88,9 @@ class DramModel:
                 before, after = arrivals[steps[0] : steps[0] + 2].tolist()
                 raise SimulationError(f"arrivals must be in order, after {before}", value=after)
             self._check_arrivals(int(arrivals[0]), int(arrivals[-1]))
-        self._engine.submit_all(arrivals, places, writes)
-        first, self._num_requests = self._num_requests, self._num_requests + len(writes)
-        return range(first, self._num_requests)
+        first = self.engine.num_requests
+        self.engine.submit_all(arrivals, places, writes)
+        return range(first, self.engine.num_requests)
 
     def _check_arrivals(self, first: int, last: int):
         if first < self._last_arrival or first < self.now:
@@ -96,31 +100,31 @@ class DramModel:
 
     def completion_cycle(self, request_id: int) -> int | None:
         """Cycle after the request's last data beat, or None while its column command is undecided."""
-        if not 0 <= request_id < self._num_requests:
-            raise SimulationError(f"a request must be one of {self._num_requests}", value=request_id)
-        cycle = self._engine.completion(request_id)
+        if not 0 <= request_id < self.engine.num_requests:
+            raise SimulationError(f"a request must be one of {self.engine.num_requests}", value=request_id)
+        cycle = self.engine.completion(request_id)
         return None if cycle == UNKNOWN else cycle
 
     @property
     def num_pending(self) -> int:
         """Requests whose column command has not been issued."""
-        return self._engine.num_pending
+        return self.engine.num_pending
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
         """Every command before this cycle is decided."""
-        return self._engine.now
+        return self.engine.now
 
     def advance(self, cycle: int):
         """Decide every command before `cycle`. Going backwards does nothing."""
-        self._engine.advance(cycle)
+        self.engine.advance(cycle)
 
     def drain(self) -> int:
         """Serve everything submitted, advance past its last data beat and return that cycle (`finish_cycle`)."""
-        self._engine.drain()
-        return self._engine.counters().finish_cycle
+        self.engine.drain()
+        return self.engine.counters().finish_cycle
 
     @property
     def refresh_lateness_bound(self) -> int:
@@ -140,11 +144,11 @@ class DramModel:
     @property
     def trace(self) -> list[CommandRecord]:
         """Every command, in order; empty without `record_trace`."""
-        return self._engine.commands()
+        return self.engine.commands()
 
     def completion_cycles(self) -> NDArray[np.int64]:
         """Completion of every request in order of submission; -1 while undecided."""
-        return self._engine.completions()
+        return self.engine.completions()
 
     def bank_stats(self) -> list[BankStats]:
         """Counters by bank."""
@@ -159,12 +163,12 @@ class DramModel:
                 row_misses=counters.outcomes[1],
                 row_conflicts=counters.outcomes[2],
             )
-            for bank, counters in enumerate(self._engine.bank_counters())
+            for bank, counters in enumerate(self.engine.bank_counters())
         ]
 
     def stats(self) -> DramStats:
         """Counters of the cycles [0, now)."""
-        counters = self._engine.counters()
+        counters = self.engine.counters()
         commands, state_cycles = counters.commands, counters.state_cycles
         hits, misses, conflicts = counters.outcomes
         burst_bytes = self.address_map.burst_bytes

@@ -1,6 +1,7 @@
 """The C++ core (`core/`): compiled on first use, kept in the user's cache, called through ctypes.
 
-The library's file name holds a hash of its sources, the compiler and the flags, so a change of any builds it anew.
+The library's file name holds a hash of its sources, the compiler and the flags, so a change of any builds it anew. A
+process that has the core linked in (a simulator) hands its own library over instead.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s2nn.hw.sim.dram.address import Locations
+from s2nn.hw.sim.dram.address import AddressMap, Locations
 from s2nn.hw.sim.dram.config import ControllerConfig
 from s2nn.hw.sim.dram.engine import BankCounters, Counters, State
 from s2nn.hw.sim.dram.standard import Command, DramStandard, Level
@@ -25,7 +26,8 @@ from s2nn.hw.sim.dram.stats import CommandRecord
 from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.errors import ToolError
 
-_SOURCES = ("device.h", "controller.h", "device.cpp", "controller.cpp", "api.cpp")
+#: Files of the core, headers and translation units; address.h serves callers in C++ alone.
+SOURCES = ("address.h", "device.h", "controller.h", "device.cpp", "controller.cpp", "api.cpp")
 _FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra")
 _COMPILERS = ("c++", "g++", "clang++")
 _NAMES = [command.name for command in Command]
@@ -63,10 +65,30 @@ class _BankCounters(Structure):
     _fields_ = [("commands", c_int64 * len(Command)), ("outcomes", c_int64 * 3)]
 
 
-class Core:
-    """Controller and device of one channel in C++; see `engine.Engine` for its interface."""
+class AddressFields(Structure):
+    """Field for field `AddressMap` of address.h."""
 
-    def __init__(self, standard: DramStandard, config: ControllerConfig, *, record_trace: bool):
+    _fields_ = [(name, c_int64) for name in (
+        *(f"{field}_{part}" for field in ("group", "bank", "column", "row") for part in ("shift", "mask")), "bank_bits",
+        "column_bits", "xor_mask", "burst_bytes")]
+
+    @classmethod
+    def of(cls, address_map: AddressMap) -> "AddressFields":
+        """The fields of a map."""
+        places = {f"{field}_{part}": value for field, place in address_map.places.items()
+                  for part, value in zip(("shift", "mask"), place, strict=True)}
+        return cls(**places, bank_bits=address_map.bank_bits, column_bits=address_map.column_bits,
+                   xor_mask=address_map.xor_mask, burst_bytes=address_map.burst_bytes)
+
+
+class Core:
+    """Controller and device of one channel in C++; see `engine.Engine` for its interface.
+
+    library : the core's functions, if the process has them already; None compiles them.
+    """
+
+    def __init__(self, standard: DramStandard, config: ControllerConfig, *, record_trace: bool,
+                 library: ctypes.CDLL | None = None):
         organisation, timing = standard.organisation, standard.timing
         parameters = _Parameters(
             num_banks=organisation.num_banks,
@@ -94,68 +116,73 @@ class Core:
             ],
             dtype=np.int64,
         ).reshape(-1, 5)
-        self.now = 0
         self._num_banks = organisation.num_banks
-        self._num_requests = 0
         self._commands: list[CommandRecord] = []
-        self._library = _library()
-        self._handle = c_void_p(self._library.s2nn_dram_create(ctypes.byref(parameters), _pointer(rows), len(rows)))
+        self._library = _library() if library is None else _typed(library)
+        #: The `Controller` behind this object, for C++ in the same process; this object destroys it.
+        self.handle = c_void_p(self._library.s2nn_dram_create(ctypes.byref(parameters), _pointer(rows), len(rows)))
 
     def __del__(self):
-        if hasattr(self, "_handle"):
-            self._library.s2nn_dram_destroy(self._handle)
+        if hasattr(self, "handle"):
+            self._library.s2nn_dram_destroy(self.handle)
+
+    @property
+    def now(self) -> int:
+        """Every command before this cycle is decided."""
+        return self._library.s2nn_dram_now(self.handle)
+
+    @property
+    def num_requests(self) -> int:
+        """Requests so far."""
+        return self._library.s2nn_dram_num_requests(self.handle)
 
     @property
     def num_pending(self) -> int:
         """Requests without a column command."""
-        return self._library.s2nn_dram_num_pending(self._handle)
+        return self._library.s2nn_dram_num_pending(self.handle)
 
     def submit(self, arrival: int, bank: int, row: int, column: int, is_write: bool):
         """Append one request."""
-        self._library.s2nn_dram_submit(self._handle, arrival, bank, row, column, is_write)
-        self._num_requests += 1
+        self._library.s2nn_dram_submit(self.handle, arrival, bank, row, column, is_write)
 
     def submit_all(self, arrivals: NDArray[np.int64], places: Locations, is_write: NDArray[np.bool_]):
         """Append many requests."""
         columns = [np.ascontiguousarray(values, dtype=np.int64) for values in (arrivals, *places)]
         writes = np.ascontiguousarray(is_write, dtype=np.uint8)
         self._library.s2nn_dram_submit_all(
-            self._handle, len(writes), *map(_pointer, columns), writes.ctypes.data_as(POINTER(c_uint8))
+            self.handle, len(writes), *map(_pointer, columns), writes.ctypes.data_as(POINTER(c_uint8))
         )
-        self._num_requests += len(writes)
 
     def completion(self, ident: int) -> int:
         """Cycle after the request's last data beat, or UNKNOWN."""
-        return self._library.s2nn_dram_completion(self._handle, ident)
+        return self._library.s2nn_dram_completion(self.handle, ident)
 
     def completions(self) -> NDArray[np.int64]:
         """Completion of every request."""
-        cycles = np.empty(self._num_requests, dtype=np.int64)
-        self._library.s2nn_dram_completions(self._handle, _pointer(cycles))
+        cycles = np.empty(self.num_requests, dtype=np.int64)
+        self._library.s2nn_dram_completions(self.handle, _pointer(cycles))
         return cycles
 
     def advance(self, cycle: int):
         """Decide every command before `cycle`."""
-        self._library.s2nn_dram_advance(self._handle, cycle)
-        self.now = max(self.now, cycle)
+        self._library.s2nn_dram_advance(self.handle, cycle)
 
     def drain(self):
         """Serve everything and advance past the last data beat."""
-        self._library.s2nn_dram_drain(self._handle)
-        self.now = self._library.s2nn_dram_now(self._handle)
+        self._library.s2nn_dram_drain(self.handle)
 
     def commands(self) -> list[CommandRecord]:
         """Every command so far."""
         first = len(self._commands)
-        records = np.empty((self._library.s2nn_dram_num_commands(self._handle) - first, _RECORD_FIELDS), dtype=np.int64)
-        self._library.s2nn_dram_commands(self._handle, first, _pointer(records))
+        records = np.empty((self._library.s2nn_dram_num_commands(self.handle) - first, _RECORD_FIELDS), dtype=np.int64)
+        self._library.s2nn_dram_commands(self.handle, first, _pointer(records))
         self._commands += [CommandRecord(cycle, _NAMES[command], *rest) for cycle, command, *rest in records.tolist()]
         return self._commands
 
     def counters(self) -> Counters:
         """Counters of the cycles [0, now)."""
         raw = _Counters()
-        self._library.s2nn_dram_counters(self._handle, ctypes.byref(raw))
+        self._library.s2nn_dram_counters(self.handle, ctypes.byref(raw))
         lists = {name: list(getattr(raw, name)) for name in ("commands", "outcomes", "state_cycles")}
         scalars = {field[0]: getattr(raw, field[0]) for field in _Counters._fields_ if field[0] not in lists}
         return Counters(**lists, **scalars)
@@ -163,7 +190,7 @@ class Core:
     def bank_counters(self) -> list[BankCounters]:
         """Counters by bank."""
         raw = (_BankCounters * self._num_banks)()
-        self._library.s2nn_dram_bank_counters(self._handle, raw)
+        self._library.s2nn_dram_bank_counters(self.handle, raw)
         return [BankCounters(commands=list(bank.commands), outcomes=list(bank.outcomes)) for bank in raw]
 
 
@@ -181,8 +208,12 @@ def _pointer(array: NDArray[np.int64]):
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The loaded library, with the types of its functions."""
-    library = ctypes.CDLL(str(build_library()))
+    """The compiled library."""
+    return _typed(ctypes.CDLL(str(build_library())))
+
+
+def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library, with the types of its functions."""
     handle, number, numbers = c_void_p, c_int64, POINTER(c_int64)
     signatures = {
         "create": (handle, [POINTER(_Parameters), numbers, number]),
@@ -193,6 +224,7 @@ def _library() -> ctypes.CDLL:
         "drain": (None, [handle]),
         "now": (number, [handle]),
         "num_pending": (number, [handle]),
+        "num_requests": (number, [handle]),
         "completion": (number, [handle, number]),
         "completions": (None, [handle, numbers]),
         "num_commands": (number, [handle]),
@@ -211,7 +243,7 @@ def build_library() -> Path:
 
     The environment variable CXX names the compiler, XDG_CACHE_HOME the cache.
     """
-    sources = {name: files("s2nn.hw.sim.dram").joinpath("core", name).read_bytes() for name in _SOURCES}
+    sources = {name: files("s2nn.hw.sim.dram").joinpath("core", name).read_bytes() for name in SOURCES}
     compiler = _compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(b"\0".join([*sources.values(), compiler.encode(), version, " ".join(_FLAGS).encode()]))
@@ -235,7 +267,7 @@ def _compile(compiler: str) -> bytes:
     """The library's bytes."""
     with as_file(files("s2nn.hw.sim.dram").joinpath("core")) as core, tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch) / "dram.so"
-        units = [str(core / name) for name in _SOURCES if name.endswith(".cpp")]
+        units = [str(core / name) for name in SOURCES if name.endswith(".cpp")]
         result = subprocess.run([compiler, *_FLAGS, *units, "-o", str(library)], capture_output=True, text=True)
         if result.returncode:
             raise ToolError(f"the DRAM core must compile:\n{result.stderr}", source=compiler)

@@ -124,6 +124,11 @@ class Twin:
         return np.array(self._completion, dtype=np.int64)
 
     @property
+    def num_requests(self) -> int:
+        """Requests so far."""
+        return len(self._completion)
+
+    @property
     def num_pending(self) -> int:
         """Requests without a column command."""
         return len(self._backlog) + len(self._reads) + len(self._writes)

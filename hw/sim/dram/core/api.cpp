@@ -37,6 +37,8 @@ int64_t s2nn_dram_now(const Controller* controller) { return controller->now; }
 
 int64_t s2nn_dram_num_pending(const Controller* controller) { return controller->num_pending(); }
 
+int64_t s2nn_dram_num_requests(const Controller* controller) { return controller->completion.size(); }
+
 int64_t s2nn_dram_completion(const Controller* controller, int64_t ident) { return controller->completion[ident]; }
 
 void s2nn_dram_completions(const Controller* controller, int64_t* out) {

@@ -1,0 +1,51 @@
+"""`s2nn bench`: how fast the simulators are. Measurements, not tests: what they show depends on the machine."""
+
+from typing import Annotated
+
+import typer
+
+from s2nn.hw.spec.config import preset
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
+from s2nn.tools.console import Output, refuses_bad_input
+
+commands = typer.Typer(no_args_is_help=True, help="Measure the speed of the simulators.")
+
+Repetitions = Annotated[int, typer.Option(min=1, help="Of each series, in turn; medians are compared.")]
+
+
+@commands.command()
+@refuses_bad_input
+def rtl(checkpoint: Annotated[str | None, typer.Argument(help="Shipped name or path.",
+                                                         show_default="the shipped sub-bit net")] = None, *,
+        config: Config = DEFAULT_CONFIG, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 2,
+        repetitions: Repetitions = 5,
+        idle_cycles: Annotated[int, typer.Option(min=1, help="Of the clock with the design idle.")] = 200_000,
+        build: Build = BUILD / "rtl", data: Data = None, as_json: Json = False) -> None:
+    """Simulated cycles per second of the RTL: with DRAM, with a fixed latency instead, and idle.
+
+    Example: s2nn bench rtl --repetitions 9 --json
+    """
+    from s2nn.tools.bench_rtl import bench_rtl, bench_table
+
+    output = Output(as_json=as_json)
+    result = bench_rtl(preset(config), checkpoint, images=images, repetitions=repetitions, idle_cycles=idle_cycles,
+                       build_dir=build, out=BUILD / "bench", data_root=data, tell=output.tell)
+    output.show(bench_table(result))
+    output.result(result)
+
+
+@commands.command()
+@refuses_bad_input
+def dram(*, requests: Annotated[int, typer.Option(min=1, help="Of each series.")] = 1_000_000,
+         repetitions: Repetitions = 5, seed: Annotated[int, typer.Option(help="Of the random addresses.")] = 0,
+         as_json: Json = False) -> None:
+    """Requests per second of the DRAM core in batches, for each preset.
+
+    Example: s2nn bench dram --requests 200000 --json
+    """
+    from s2nn.tools.bench_dram import bench_dram, bench_table
+
+    output = Output(as_json=as_json)
+    result = bench_dram(requests, repetitions=repetitions, seed=seed, tell=output.tell)
+    output.show(bench_table(result))
+    output.result(result)
