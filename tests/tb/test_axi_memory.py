@@ -1,4 +1,4 @@
-"""Runs the benches of the AXI memory: service at both bus widths with and without stalls, and what it refuses."""
+"""Runs the benches of the AXI memory: service at three bus widths with and without stalls, and what it refuses."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def built(build_root):
 
 
 @pytest.mark.parametrize("stall_percent", [0, 30])
-@pytest.mark.parametrize("data_bits", [32, 64])
+@pytest.mark.parametrize("data_bits", [32, 64, 128])
 def test_axi_memory_serves_an_independent_master(built, tmp_path, data_bits, stall_percent):
     result = run(
         built(data_bits),
@@ -42,7 +42,7 @@ def test_axi_memory_serves_an_independent_master(built, tmp_path, data_bits, sta
     assert result["tests"] == 16
 
 
-@pytest.mark.parametrize("data_bits", [32, 64])
+@pytest.mark.parametrize("data_bits", [32, 64, 128])
 def test_axi_memory_refuses_a_master_that_breaks_a_rule(built, tmp_path, data_bits):
     result = run(
         built(data_bits),

@@ -6,6 +6,7 @@ import pytest
 
 from s2nn.hw.spec.errors import SimulationError, ToolError
 from s2nn.hw.tb import simulator
+from s2nn.hw.tb.verilog_ports import module_ports
 
 AND_GATE = """
 // module and_gate (not this one);
@@ -30,12 +31,12 @@ endmodule
     ],
 )
 def test_ports_of_a_header(verilog, ports):
-    assert simulator.module_ports(verilog, "and_gate") == ports
+    assert module_ports(verilog, "and_gate") == ports
 
 
 def test_an_unknown_top_level_is_refused():
     with pytest.raises(SimulationError, match="must be a module of the Verilog sources, not 'or_gate'"):
-        simulator.module_ports(AND_GATE, "or_gate")
+        module_ports(AND_GATE, "or_gate")
 
 
 def test_a_missing_tool_is_named(monkeypatch, tmp_path):

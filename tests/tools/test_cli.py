@@ -242,7 +242,7 @@ def test_bench_dram_measures_every_preset():
 @pytest.mark.slow
 def test_bench_rtl_measures_the_memory(checkpoints, rtl_build_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = call("bench", "rtl", checkpoints[1], "--config", "tiny", "--images", 1, "--repetitions", 1,
+    result = call("bench", "rtl", checkpoints[1], "--images", 1, "--repetitions", 1,
                   "--idle-cycles", 1000, "--build", rtl_build_dir, "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
