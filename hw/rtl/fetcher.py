@@ -6,8 +6,9 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import dma_read
+from s2nn.hw.rtl.descriptor_check import check_descriptor
 from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits
-from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
 from s2nn.hw.spec.registers import ErrorCode, Stream
 
@@ -152,7 +153,7 @@ class Fetcher(wiring.Component):
                 m.d.comb += layer_begins.eq(1)
                 m.d.sync += [params_address.eq(self.i_image_address + d.params_offset),
                              index_address.eq(self.i_image_address + d.index_offset), tile.eq(0)]
-                error = self._check(m)
+                error = check_descriptor(m, self._config, d)
                 with m.If(error != ErrorCode.NONE):
                     m.d.sync += self.o_error.eq(error)
                     m.next = "HALT"
@@ -197,16 +198,3 @@ class Fetcher(wiring.Component):
                     m.next = "IDLE"
             with m.State("HALT"):  # until the sequencer resets the engine
                 pass
-
-    def _check(self, m: Module) -> Signal:
-        """What this configuration cannot do. Addresses and sizes are the exporter's to check."""
-        d, error = self.o_descriptor, Signal(ErrorCode, name="check_error")
-        widest = self._config.index_bits if self._config.is_codebook else 0
-        codebook_allowed = (d.symbol_bits >= 2) & (d.symbol_bits <= widest)
-        symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
-        known = (d.opcode == Opcode.LOAD_INPUT) | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
-        with m.If(~known):
-            m.d.comb += error.eq(ErrorCode.OPCODE)
-        with m.Elif(((d.opcode != Opcode.LOAD_INPUT) & ~symbols_fit) | (d.out_chunks > self._config.max_chunks)):
-            m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
-        return error

@@ -140,16 +140,16 @@ class NeuronArray(wiring.Component):
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += self.o.valid.eq(~classify)
-                with m.If(classify):
+                with m.If(d.image_input & ~is_last_step):
+                    with m.If(classify | self.o.ready):
+                        m.next = "LEAK"
+                with m.Elif(classify):
                     m.d.sync += may_start.eq(~last_chunk)
                     m.next = "IDLE"
                     with m.If(last_chunk):
                         m.next = "LOGITS"
                 with m.Elif(self.o.ready):
                     begin()
-                    with m.If(d.image_input & ~is_last_step):
-                        m.d.sync += may_start.eq(0)
-                        m.next = "LEAK"
             with m.State("LOGITS"):
                 m.d.comb += self.o_logits.valid.eq(1)
                 with m.If(self.o_logits.ready):

@@ -193,13 +193,20 @@ def test_unknown_opcode_stops_with_an_error(simulate, descriptor, opcode):
     assert all(max(descriptor - 1, 0) <= run.layer <= descriptor for run in runs)
 
 
-@pytest.mark.parametrize("symbol_bits", [0, 1, 5])
-def test_index_width_that_the_codebook_lacks_is_refused(simulate, symbol_bits):
+# Descriptor and fields that TINY cannot do, each one beyond what it can.
+BEYOND = [(2, {"symbol_bits": bits}) for bits in (0, 1, 5)] + [(1, {"symbol_bits": 8})] + [
+    (0, {"out_chunks": 5}), (1, {"out_chunks": 5}), (1, {"tile_rows": 257}), (2, {"in_planes": 5}),
+    (2, {"out_planes": 5}), (1, {"resident": 1, "weight_base": 512, "tile_rows": 1})] + [
+    (1, {name: 0}) for name in ("planes", "steps", "in_blocks", "groups_x", "out_width", "tiles", "tile_beats")] + [
+    (0, {name: 0}) for name in ("in_channels", "in_width", "out_height", "tile_beats")]
+
+
+@pytest.mark.parametrize(("number", "fields"), BEYOND, ids=str)
+def test_descriptors_beyond_the_configuration_are_refused(simulate, number, fields):
     content = bytearray(make("codebook")[2].to_bytes())
-    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + 2 * DESCRIPTOR_BYTES
+    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + number * DESCRIPTOR_BYTES
     descriptor = DESCRIPTOR.unpack(int.from_bytes(content[start:start + DESCRIPTOR_BYTES], "little"))
-    word = DESCRIPTOR.pack(descriptor | {"symbol_bits": symbol_bits})
-    content[start:start + DESCRIPTOR_BYTES] = word.to_bytes(DESCRIPTOR_BYTES, "little")
+    content[start:start + DESCRIPTOR_BYTES] = DESCRIPTOR.pack(descriptor | fields).to_bytes(DESCRIPTOR_BYTES, "little")
     runs, _ = simulate(image_bytes=bytes(content))
     assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED] * 2
 
