@@ -170,12 +170,26 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     return sequencer.is_done();
 }
 
+// While its block waits, the window pipeline only takes steps until it is full: at most `cycles` of them, and no further
+// than to a cycle in which the loops take a tile. Returns how many cycles may pass.
+int64_t Accelerator::fill_window(Engine& e, int64_t cycles, bool tile_ready) {
+    for (int64_t passed = 0; passed < cycles; passed++) {
+        const bool has_step = e.loop_nest.o_valid(), step_ready = e.window.i_ready();
+        if (e.window.is_quiet(has_step)) return cycles;
+        if (e.loop_nest.takes_tile(tile_ready)) return passed;
+        e.window.clock(has_step, e.loop_nest.step(), false, false);
+        e.loop_nest.clock(step_ready, tile_ready);
+    }
+    return cycles;
+}
+
 // Cycles in which only counters run down, at once: operations of a block, folds, leaks and fires. Returns how many.
 int64_t Accelerator::skip(Engine& e, int64_t limit) {
     const bool has_params = e.params.o_valid(), has_step = e.loop_nest.o_valid();
     if (!sequencer.runs() || memory_is_busy || !read_dma.is_idle() || !write_dma.is_idle()) return 0;
     if (!e.fetcher.is_quiet() || !e.params.is_quiet() || e.writer.is_busy(false)) return 0;
-    if (!e.window.is_quiet(has_step) || e.loop_nest.takes_tile(e.fetcher.is_tile_ready())) return 0;
+    const bool tile_ready = e.fetcher.is_tile_ready();
+    if (e.loop_nest.takes_tile(tile_ready) || !(e.window.o_valid() || e.window.is_quiet(has_step))) return 0;
     const bool sums = e.array.o_valid(), enable = !sums || e.neurons.i_ready();
     if (sums && enable) return 0;
     // At a layer's end the array's running empty is seen by the sequencer.
@@ -186,6 +200,7 @@ int64_t Accelerator::skip(Engine& e, int64_t limit) {
         cycles = e.array.quiet_cycles(cycles);
     }
     if (cycles <= 0) return 0;
+    if (e.window.o_valid()) cycles = fill_window(e, cycles, tile_ready);
 
     Sequencer::Events events{};
     events.loop_busy = e.loop_nest.is_busy();

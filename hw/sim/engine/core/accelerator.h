@@ -51,6 +51,7 @@ private:
 
     bool step(Engine& engine, const uint8_t* const* costs);
     int64_t skip(Engine& engine, int64_t limit);
+    static int64_t fill_window(Engine& engine, int64_t cycles, bool tile_ready);
     int64_t time_ps() const { return edge * config.clock_period_ps; }
 
     const Config config;
