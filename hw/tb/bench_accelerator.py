@@ -12,9 +12,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from s2nn.hw.tb.axi_memory import AxiMemory, Fault, Response
+from s2nn.hw.sim.axi import AxiStalls, Fault, Response
+from s2nn.hw.tb.axi_memory import AxiMemory
 from s2nn.hw.tb.host import Host
-from s2nn.hw.tb.stalls import AxiStalls
 
 
 @cocotb.test()

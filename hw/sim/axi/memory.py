@@ -188,8 +188,7 @@ class BusMemory:
             raise SimulationError(rule, value=value, source="axi", field=field)
 
     def finish_at(self, time_ps: int) -> DramStats | None:
-        """Bring the DRAM to a time since its cycle 0, serve what is still queued and return its statistics; None without
-        DRAM."""
+        """Bring the DRAM to a time since its cycle 0, serve what is queued, and return its statistics if it exists."""
         if self.dram is None:
             return None
         self.dram.advance(-(-time_ps // self.dram.standard.timing.t_ck_ps))

@@ -1,5 +1,5 @@
-"""The cycle engine: a program's cycles on real spikes, exact and compiled; docs/architecture.md says what is checked."""
+"""The cycle engine: a program's cycles on real spikes, exact and compiled (docs/architecture.md says how exact)."""
 
-from s2nn.hw.sim.engine.run import EngineRun, run
+from s2nn.hw.sim.engine.run import EngineRun, EngineSession
 
-__all__ = ["EngineRun", "run"]
+__all__ = ["EngineRun", "EngineSession"]

@@ -1,4 +1,4 @@
-"""From a program's spikes to what the engine must know of each layer: the cycles of every block, and its spike counts."""
+"""What the engine must know of each layer, from a program's spikes: the cycles of every block, and what is counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Runs a program on inputs in the engine, as the bench does on the RTL: one after the other, without a reset between."""
+"""Runs a program on inputs in the engine as the bench does on the RTL: one after the other, without a reset between."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,7 @@ from s2nn.hw.sim.axi import AxiStalls, BusMemory
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramStandard
 from s2nn.hw.sim.engine import host
 from s2nn.hw.sim.engine.native import Core, library
-from s2nn.hw.sim.engine.plan import LayerPlan, plan_image, totals
-from s2nn.hw.spec import packing
+from s2nn.hw.sim.engine.plan import plan_image, totals
 from s2nn.hw.spec.build import descriptors
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import SimulationError
@@ -36,7 +35,7 @@ class EngineRun:
         traffic to the layer that it is for.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model, raw counters before and after the run; empty without DRAM.
-    seconds : of the engine, without the golden model. skipped : cycles that were not simulated one by one.
+    seconds : CPU time without the golden model. skipped : cycles that were not simulated one by one.
     """
 
     layers: tuple[tuple[str, Mapping[str, int]], ...]
@@ -51,67 +50,73 @@ class EngineRun:
         return totals([dict(counters) for _, counters in self.layers])
 
 
-def run(config: AcceleratorConfig, program: Program, image: MemoryImage, inputs: NDArray[np.uint8], *,
-        result: functional.FunctionalResult | None = None, dram: DramStandard | str | None = DEFAULT_PRESET,
-        controller: ControllerConfig | None = None, stalls: AxiStalls | None = None,
-        timeout_cycles: int = TIMEOUT_CYCLES) -> list[EngineRun]:
-    """Run each input in turn: images (B, C, H, W) or spikes (B, T, C, H, W) uint8.
+class EngineSession:
+    """An accelerator and its memory through a row of runs; what the DRAM is doing carries over from one to the next.
 
     Parameters
     ----------
-    image : the packed program. result : the golden model's run of the inputs; None runs it.
-    dram, controller : of the memory; None: no DRAM, every beat after a fixed time. stalls : of the bus, none by default.
-
-    Raises SimulationError if a run hangs or breaks the AXI rules, DataError for inputs that do not fit the program.
+    image : the packed program.
+    dram, controller : of the memory; None: no DRAM, every beat after a fixed time. stalls : of the bus.
+    timeout_cycles : after which a run counts as hung.
     """
-    golden = functional.run(program, inputs) if result is None else result
-    if len(golden.logits) != len(inputs):
-        raise SimulationError(f"must be the result of {len(inputs)} images", value=len(golden.logits), field="result",
-                              source=program.name)
-    input_bytes = len(packing.pack_input(config, inputs[0]))
-    if input_bytes > memory_map.REGION_BYTES:
-        raise SimulationError(f"the memory holds inputs of up to {memory_map.REGION_BYTES} bytes", value=input_bytes,
-                              field="input", source=program.name)
-    addresses = memory_map.place(len(image.to_bytes()))
-    memory = BusMemory(
-        library(), data_bits=config.axi_data_bits, clock_period_ps=config.clock_period_ps,
-        size_bytes=memory_map.memory_bytes(addresses), dram=dram, controller=controller, stalls=stalls,
-        regions=memory_map.regions(config, image, addresses, input_bytes=input_bytes))
-    core = Core(config, descriptors(image), memory, addresses=addresses,
-                descriptor_offset=image.offset(SectionKind.DESCRIPTORS))
-    core.reset(host.RESET_EDGES)
-    core.idle(host.RELEASE_EDGES + host.SETUP_EDGES)
-    runs = []
-    for number in range(len(inputs)):
-        started = time.process_time()
-        plans = plan_image(config, program, image, inputs, golden, number)
+
+    def __init__(self, config: AcceleratorConfig, program: Program, image: MemoryImage, *,
+                 dram: DramStandard | str | None = DEFAULT_PRESET, controller: ControllerConfig | None = None,
+                 stalls: AxiStalls | None = None, timeout_cycles: int = TIMEOUT_CYCLES):
+        self._config, self._program, self._image, self._timeout_cycles = config, program, image, timeout_cycles
+        fields = descriptors(image)
+        input_bytes = fields[0]["tile_beats"] * config.axi_bytes
+        if input_bytes > memory_map.REGION_BYTES:
+            raise SimulationError(f"the memory holds inputs of up to {memory_map.REGION_BYTES} bytes",
+                                  value=input_bytes, field="input", source=program.name)
+        addresses = memory_map.place(len(image.to_bytes()))
+        self._memory = BusMemory(
+            library(), data_bits=config.axi_data_bits, clock_period_ps=config.clock_period_ps,
+            size_bytes=memory_map.memory_bytes(addresses), dram=dram, controller=controller, stalls=stalls,
+            regions=memory_map.regions(config, image, addresses, input_bytes=input_bytes))
+        self._core = Core(config, fields, self._memory, addresses=addresses,
+                          descriptor_offset=image.offset(SectionKind.DESCRIPTORS))
+        self._core.reset(host.RESET_EDGES)
+        self._core.idle(host.RELEASE_EDGES + host.SETUP_EDGES)
+
+    def run(self, inputs: NDArray[np.uint8], *, result: functional.FunctionalResult | None = None) -> list[EngineRun]:
+        """Run each input in turn: images (B, C, H, W) or spikes (B, T, C, H, W) uint8.
+
+        result : the golden model's run of the inputs; None runs it.
+
+        Raises SimulationError if a run hangs or breaks the AXI rules, DataError for inputs that do not fit the program.
+        """
+        golden = functional.run(self._program, inputs) if result is None else result
+        if len(golden.logits) != len(inputs):
+            raise SimulationError(f"must be the result of {len(inputs)} images", value=len(golden.logits),
+                                  field="result", source=self._program.name)
+        return [self._run_image(inputs, golden, number) for number in range(len(inputs))]
+
+    def _run_image(self, inputs: NDArray[np.uint8], golden: functional.FunctionalResult, number: int) -> EngineRun:
+        started, core = time.process_time(), self._core
+        plans = plan_image(self._config, self._program, self._image, inputs, golden, number)
         core.idle(host.INPUT_EDGES)
-        runs.append(_run_image(config, core, memory, plans, started, timeout_cycles, source=f"input {number}"))
+        skipped, (axi_before, dram_before) = core.skipped, self._books()
+        core.idle(host.START_EDGES)
+        counted = core.run([plan.costs for plan in plans], timeout_cycles=self._timeout_cycles)
+        self._memory.check()
+        if counted is None:
+            raise SimulationError(f"a run must end within {self._timeout_cycles} cycles", source=f"input {number}")
+        core.idle(host.FINISH_EDGES)
+        axi_after, dram_after = self._books()
         core.idle(host.COLLECT_EDGES)
-    return runs
+        layers = []
+        for plan, of_layer in zip(plans, counted, strict=True):
+            counters = of_layer.as_dict() | plan.counters
+            layers.append((plan.name, {name: counters[name] for name in COUNTERS}))
+        return EngineRun(layers=tuple(layers), axi=_difference(axi_after, axi_before),
+                         dram={"before": dram_before, "after": dram_after}, seconds=time.process_time() - started,
+                         skipped=core.skipped - skipped)
 
-
-def _run_image(config: AcceleratorConfig, core: Core, memory: BusMemory, plans: Sequence[LayerPlan], started: float,
-               timeout_cycles: int, *, source: str) -> EngineRun:
-    def books() -> tuple[dict[str, Any], dict[str, Any]]:
-        stats = memory.finish_at((core.edges - 1) * config.clock_period_ps)
-        return memory.counters(), {} if stats is None else stats.as_dict()
-
-    skipped, (axi_before, dram_before) = core.skipped, books()
-    core.idle(host.START_EDGES)
-    counted = core.run([plan.costs for plan in plans], timeout_cycles=timeout_cycles)
-    memory.check()
-    if counted is None:
-        raise SimulationError(f"a run must end within {timeout_cycles} cycles", source=source)
-    core.idle(host.FINISH_EDGES)
-    axi_after, dram_after = books()
-    layers = []
-    for plan, of_layer in zip(plans, counted, strict=True):
-        counters = of_layer.as_dict() | plan.counters
-        layers.append((plan.name, {name: counters[name] for name in COUNTERS}))
-    return EngineRun(layers=tuple(layers), axi=_difference(axi_after, axi_before),
-                     dram={"before": dram_before, "after": dram_after}, seconds=time.process_time() - started,
-                     skipped=core.skipped - skipped)
+    def _books(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What bus and DRAM have counted so far."""
+        stats = self._memory.finish_at((self._core.edges - 1) * self._config.clock_period_ps)
+        return self._memory.counters(), {} if stats is None else stats.as_dict()
 
 
 def _difference(after: Any, before: Any) -> Any:
