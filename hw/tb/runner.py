@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class RtlRun:
     counters : by name, as the registers held them.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model over the run, raw counters before and after it; empty without DRAM.
+    middle_cycles : of each step but the first and the last, between changes of the layer that runs.
     seconds : CPU time of the simulator from the start to the acknowledged interrupt.
     """
 
@@ -45,6 +47,7 @@ class RtlRun:
     counters: dict[str, int]
     axi: dict[str, Any]
     dram: dict[str, Any]
+    middle_cycles: list[int]
     seconds: float
 
 
@@ -127,7 +130,8 @@ def _result(image: MemoryImage, result: dict[str, Any], spikes: list[Map]) -> Rt
         error=error, layer=result["layer"], counters=result["counters"],
         logits=packing.unpack_logits(bytes.fromhex(result["logits"]), num_classes=len(result["logits"]) // 8),
         spikes=spikes, axi=_difference(after["axi"], before["axi"]),
-        dram={"before": before["dram"], "after": after["dram"]}, seconds=result["seconds"])
+        dram={"before": before["dram"], "after": after["dram"]}, seconds=result["seconds"],
+        middle_cycles=[end - start for start, end in pairwise(result["layer_changes"])])
 
 
 def _difference(after: Any, before: Any) -> Any:

@@ -117,11 +117,11 @@ class Core:
         """Let time pass without a run."""
         self._library.s2nn_engine_idle(self._handle, edges)
 
-    def run(self, costs: Sequence[Costs], *, timeout_cycles: int) -> list[LayerCounters] | None:
+    def run(self, costs: Sequence[Costs], *, timeout_cycles: int, skips: bool) -> list[LayerCounters] | None:
         """From the cycle of the sequencer's START to that of DONE: counters by descriptor; None past the timeout."""
         pointers = (_Pointer * self._num_layers)(*(array.ctypes.data_as(_Pointer) for array in costs))
         counters = (LayerCounters * self._num_layers)()
-        if not self._library.s2nn_engine_run(self._handle, pointers, timeout_cycles, counters):
+        if not self._library.s2nn_engine_run(self._handle, pointers, timeout_cycles, skips, counters):
             return None
         return list(counters)
 
@@ -138,7 +138,7 @@ def library() -> ctypes.CDLL:
         "destroy": (None, [handle]),
         "reset": (None, [handle, number]),
         "idle": (None, [handle, number]),
-        "run": (number, [handle, POINTER(_Pointer), number, POINTER(LayerCounters)]),
+        "run": (number, [handle, POINTER(_Pointer), number, number, POINTER(LayerCounters)]),
         "edges": (number, [handle]),
         "skipped": (number, [handle]),
     }

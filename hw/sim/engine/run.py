@@ -58,12 +58,15 @@ class EngineSession:
     image : the packed program.
     dram, controller : of the memory; None: no DRAM, every beat after a fixed time. stalls : of the bus.
     timeout_cycles : after which a run counts as hung.
+    skips : take cycles in which only counters run down at once; without it the same comes out, later.
     """
 
     def __init__(self, config: AcceleratorConfig, program: Program, image: MemoryImage, *,
                  dram: DramStandard | str | None = DEFAULT_PRESET, controller: ControllerConfig | None = None,
-                 stalls: AxiStalls | None = None, timeout_cycles: int = TIMEOUT_CYCLES):
-        self._config, self._program, self._image, self._timeout_cycles = config, program, image, timeout_cycles
+                 stalls: AxiStalls | None = None, timeout_cycles: int = TIMEOUT_CYCLES,
+                 skips: bool = True):
+        self._config, self._program, self._image = config, program, image
+        self._timeout_cycles, self._skips = timeout_cycles, skips
         fields = descriptors(image)
         input_bytes = fields[0]["tile_beats"] * config.axi_bytes
         if input_bytes > memory_map.REGION_BYTES:
@@ -98,7 +101,8 @@ class EngineSession:
         core.idle(host.INPUT_EDGES)
         skipped, (axi_before, dram_before) = core.skipped, self._books()
         core.idle(host.START_EDGES)
-        counted = core.run([plan.costs for plan in plans], timeout_cycles=self._timeout_cycles)
+        counted = core.run([plan.costs for plan in plans], timeout_cycles=self._timeout_cycles,
+                           skips=self._skips)
         self._memory.check()
         if counted is None:
             raise SimulationError(f"a run must end within {self._timeout_cycles} cycles", source=f"input {number}")

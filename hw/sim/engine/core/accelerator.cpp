@@ -50,7 +50,8 @@ void Accelerator::idle(int64_t edges) {
     }
 }
 
-bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, std::vector<Counters>& out) {
+bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, bool may_skip,
+                      std::vector<Counters>& out) {
     Engine engine(config, layers);
     counters.assign(layers.size(), {});
     sequencer.start();
@@ -60,6 +61,7 @@ bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, std::
             out = counters;
             return true;
         }
+        if (!may_skip) continue;
         const int64_t skipped = skip(engine, end - edge);
         edge += skipped;
         num_skipped += skipped;

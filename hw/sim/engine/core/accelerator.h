@@ -40,8 +40,8 @@ public:
     void reset(int64_t edges);
     void idle(int64_t edges);
     // From the cycle of the sequencer's START to that of DONE; false if it takes more cycles than that. costs: by layer,
-    // see LoopNest.
-    bool run(const uint8_t* const* costs, int64_t timeout_cycles, std::vector<Counters>& out);
+    // see LoopNest. Skipping changes nothing but the time it takes.
+    bool run(const uint8_t* const* costs, int64_t timeout_cycles, bool may_skip, std::vector<Counters>& out);
 
     int64_t edges() const { return edge; }
     int64_t skipped() const { return num_skipped; }  // cycles that were not simulated one by one

@@ -21,9 +21,10 @@ void s2nn_engine_reset(Accelerator* accelerator, int64_t edges) { accelerator->r
 
 void s2nn_engine_idle(Accelerator* accelerator, int64_t edges) { accelerator->idle(edges); }
 
-int64_t s2nn_engine_run(Accelerator* accelerator, const uint8_t* const* costs, int64_t timeout_cycles, Counters* out) {
+int64_t s2nn_engine_run(Accelerator* accelerator, const uint8_t* const* costs, int64_t timeout_cycles, int64_t may_skip,
+                        Counters* out) {
     std::vector<Counters> counters;
-    if (!accelerator->run(costs, timeout_cycles, counters)) return 0;
+    if (!accelerator->run(costs, timeout_cycles, may_skip != 0, counters)) return 0;
     std::copy(counters.begin(), counters.end(), out);
     return 1;
 }
