@@ -14,7 +14,7 @@ from pathlib import Path
 from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.errors import ToolError
 
-_FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra")
+_FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 _COMPILERS = ("c++", "g++", "clang++")
 
 

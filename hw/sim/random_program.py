@@ -194,8 +194,8 @@ def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = Resi
 
     Parameters
     ----------
-    net : gives shapes; a map that a layer's current is added to joins that layer's spikes instead (`residual_op`), and so
-        does a block's shortcut.
+    net : gives shapes; a map that is added to a layer's current joins that layer's spikes instead (`residual_op`), and
+        so does a block's shortcut.
     eta : of the compared layers; None stores raw groups. firing : see `RandomConv`.
     """
     names = {INPUT: INPUT} | {layer.name: f"conv{index}" for index, layer in enumerate(net.layers)}

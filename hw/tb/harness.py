@@ -58,8 +58,8 @@ def write_harness(side_file: Path, folder: Path) -> Path:
     """Write harness.sv for the design of the side file (see hw/rtl/verilog.py); returns its path.
 
     The harness has the design's ports except the AXI bus and the probe, its clock as an output; an input run_index that
-    each logged line carries; the memory's output `failed`; and an output `layer`, the one that runs. A line is `run_index layer probe` in hexadecimal;
-    plusarg probe_log names the file.
+    each logged line carries; the memory's output `failed`; and an output `layer`, the one that runs. A line is
+    `run_index layer probe` in hexadecimal; plusarg probe_log names the file.
     """
     side = json.loads(side_file.read_text())
     ports = {port["name"]: port for port in side["ports"]}

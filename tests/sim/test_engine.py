@@ -1,4 +1,4 @@
-"""The cycle engine's books, on every layer type; that its cycles are the RTL's is tests/tb/test_engine_equals_rtl.py."""
+"""The cycle engine's books on every layer type; tests/tb/test_engine_equals_rtl.py holds its cycles against the RTL."""
 
 from dataclasses import replace
 
@@ -87,7 +87,8 @@ def test_a_session_goes_on_where_it_was():
     session = EngineSession(config, program, image)
     apart = session.run(images[:1]) + session.run(images[1:])
     assert [(run.layers, run.dram) for run in apart] == [(run.layers, run.dram) for run in together]
-    assert [run.dram["before"]["cycles"] for run in together[1:]] > [run.dram["after"]["cycles"] for run in together[:-1]]
+    times = [run.dram[when]["cycles"] for run in together for when in ("before", "after")]
+    assert times == sorted(set(times))
 
 
 def test_a_slow_memory_costs_cycles_and_no_work():
@@ -103,7 +104,8 @@ def test_a_slow_memory_costs_cycles_and_no_work():
 
 def test_silence_costs_a_cycle_a_block():
     config, program, image = small()
-    counters = dict(EngineSession(config, program, image).run(np.zeros((1, 1, 6, 6), dtype=np.uint8))[0].layers)["conv0"]
+    run, = EngineSession(config, program, image).run(np.zeros((1, 1, 6, 6), dtype=np.uint8))
+    counters = dict(run.layers)["conv0"]
     assert counters["cycles.compute"] == counters["array.active_windows"] == 0
     assert counters["cycles.silent"] == counters["array.silent_blocks"] > 0
 

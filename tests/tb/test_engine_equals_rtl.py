@@ -1,4 +1,4 @@
-"""The cycle engine counts what the RTL counts, cycle for cycle and cause for cause, and leaves the DRAM in the same state."""
+"""The cycle engine counts what the RTL counts, cycle for cycle and cause for cause, and the DRAM does the same."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -81,5 +81,6 @@ def test_sixteen_lanes(rtl_build_dir, tmp_path, differences, weight_format):
     config = replace(ULX3S, weight_format=weight_format)
     eta = 4 if weight_format == "codebook" else None
     program = random_program(SEED, config, in_shape=(1, 12, 12), steps=6, layers=[
-        RandomConv(channels=20, planes=8), RandomConv(channels=40, eta=eta, pool=True), RandomConv(channels=32, eta=eta)])
+        RandomConv(channels=20, planes=8), RandomConv(channels=40, eta=eta, pool=True),
+        RandomConv(channels=32, eta=eta)])
     compare(config, program, random_images(SEED, (1, 12, 12), IMAGES), rtl_build_dir, tmp_path, differences)

@@ -1,6 +1,6 @@
 """What the engine must know of each layer, from a program's spikes: the cycles of every block, and what is counted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from s2nn.hw.sim.activity import LOAD_INPUT, expected_work, presented, window_lanes
 from s2nn.hw.sim.engine.native import Costs
 from s2nn.hw.sim.functional import FunctionalResult, Map
-from s2nn.hw.spec.build import descriptors
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.program import INPUT, Layer, Program
 
 #: Counters that the values of spikes and the borders of maps decide, not the order of things.
@@ -27,10 +25,12 @@ class LayerPlan:
     counters: dict[str, int]
 
 
-def plan_image(config: AcceleratorConfig, program: Program, image: MemoryImage, inputs: NDArray[np.uint8],
-               result: FunctionalResult, number: int) -> list[LayerPlan]:
-    """Plans of the input load and of each layer, for input `number` of the batch that `result` belongs to."""
-    fields = descriptors(image)
+def plan_image(config: AcceleratorConfig, program: Program, fields: Sequence[Mapping[str, int]],
+               inputs: NDArray[np.uint8], result: FunctionalResult, number: int) -> list[LayerPlan]:
+    """Plans of the input load and of each layer, for input `number` of the batch that `result` belongs to.
+
+    fields : of the program's descriptors.
+    """
     maps: dict[str, Map] = {INPUT: inputs[number]} | {layer.name: layer.spikes[number] for layer in result.layers}
     nothing = np.zeros((0, 0, 0), dtype=np.uint8)
     plans = [LayerPlan(name=LOAD_INPUT, costs=nothing, counters=dict.fromkeys(SPIKE_COUNTERS, 0))]

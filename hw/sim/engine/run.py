@@ -65,10 +65,9 @@ class EngineSession:
                  dram: DramStandard | str | None = DEFAULT_PRESET, controller: ControllerConfig | None = None,
                  stalls: AxiStalls | None = None, timeout_cycles: int = TIMEOUT_CYCLES,
                  skips: bool = True):
-        self._config, self._program, self._image = config, program, image
+        self._config, self._program, self._descriptors = config, program, descriptors(image)
         self._timeout_cycles, self._skips = timeout_cycles, skips
-        fields = descriptors(image)
-        input_bytes = fields[0]["tile_beats"] * config.axi_bytes
+        input_bytes = self._descriptors[0]["tile_beats"] * config.axi_bytes
         if input_bytes > memory_map.REGION_BYTES:
             raise SimulationError(f"the memory holds inputs of up to {memory_map.REGION_BYTES} bytes",
                                   value=input_bytes, field="input", source=program.name)
@@ -77,7 +76,7 @@ class EngineSession:
             library(), data_bits=config.axi_data_bits, clock_period_ps=config.clock_period_ps,
             size_bytes=memory_map.memory_bytes(addresses), dram=dram, controller=controller, stalls=stalls,
             regions=memory_map.regions(config, image, addresses, input_bytes=input_bytes))
-        self._core = Core(config, fields, self._memory, addresses=addresses,
+        self._core = Core(config, self._descriptors, self._memory, addresses=addresses,
                           descriptor_offset=image.offset(SectionKind.DESCRIPTORS))
         self._core.reset(host.RESET_EDGES)
         self._core.idle(host.RELEASE_EDGES + host.SETUP_EDGES)
@@ -97,7 +96,7 @@ class EngineSession:
 
     def _run_image(self, inputs: NDArray[np.uint8], golden: functional.FunctionalResult, number: int) -> EngineRun:
         started, core = time.process_time(), self._core
-        plans = plan_image(self._config, self._program, self._image, inputs, golden, number)
+        plans = plan_image(self._config, self._program, self._descriptors, inputs, golden, number)
         core.idle(host.INPUT_EDGES)
         skipped, (axi_before, dram_before) = core.skipped, self._books()
         core.idle(host.START_EDGES)

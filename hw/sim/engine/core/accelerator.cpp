@@ -28,6 +28,10 @@ struct Accelerator::Engine {
     Neurons neurons;
     SpikeWriter writer;
     const Layer* layer;  // that runs
+
+    bool is_pipeline_busy(bool has_word) const {
+        return window.is_busy() || array.is_busy() || neurons.is_busy() || writer.is_busy(has_word);
+    }
 };
 
 Accelerator::Accelerator(const Config& config, std::vector<Layer> layers, s2nn_axi::Memory& memory)
@@ -55,6 +59,7 @@ bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, bool 
     Engine engine(config, layers);
     counters.assign(layers.size(), {});
     sequencer.start();
+    bus_sleeps = false;
     const int64_t end = edge + timeout_cycles;
     while (edge < end) {
         if (step(engine, costs)) {
@@ -71,36 +76,22 @@ bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, bool 
 
 // One clock edge; true when it leads to DONE.
 bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
-    const s2nn_axi::Outputs bus = memory.outputs();
-    Counters& now = counters[sequencer.layer()];
-
     // From the neurons backwards: who can move.
     const bool has_params = e.params.o_valid();
     const bool word = e.neurons.o_valid() || e.input.o_valid();
     const bool has_residual = e.window.has_residual(), residual_ready = e.writer.residual_ready(word);
     const bool writer_ready = e.writer.i_ready(has_residual);
-    const bool takes_params = e.neurons.takes_params(has_params, writer_ready);
     const bool sums = e.array.o_valid(), sums_ready = e.neurons.i_ready(), enable = !sums || sums_ready;
-    const bool takes_block = enable && e.array.takes_block();
-    const bool has_block = e.window.o_valid();
+    const bool takes_block = enable && e.array.takes_block(), has_block = e.window.o_valid();
     const bool has_step = e.loop_nest.o_valid(), step_ready = e.window.i_ready();
     const bool tile_ready = e.fetcher.is_tile_ready();
-
-    // Read data to its place.
-    const Owner beat = read_dma.beat();
-    const bool has_beat = read_dma.o_valid();
-    const auto brings = [&](Stream stream) { return has_beat && beat.stream == stream; };
-    bool beat_ready = true;
-    if (beat.stream == PARAMS) beat_ready = e.params.i_ready();
-    if (beat.stream == CODEBOOK) beat_ready = e.codebook.i_ready();
-    if (beat.stream == INPUT) beat_ready = e.input.i_ready();
 
     Sequencer::Events events;
     events.has_descriptor = e.fetcher.has_descriptor();
     events.input_busy = e.input.is_busy();
     events.loop_busy = e.loop_nest.is_busy();
     events.waiting = e.loop_nest.is_waiting();
-    events.pipeline_busy = e.window.is_busy() || e.array.is_busy() || e.neurons.is_busy() || e.writer.is_busy(word);
+    events.pipeline_busy = events.loop_busy || e.is_pipeline_busy(word);  // without the loops nobody asks
     events.issue_active = enable && e.array.issues_active();
     events.issue_silent = enable && e.array.issues_silent();
     events.stall = !enable;
@@ -110,51 +101,23 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     Fetcher::Events fetches;
     fetches.start = sequencer.starts_engine();
     fetches.takes_descriptor = sequencer.takes(events.has_descriptor);
-    fetches.takes_params = takes_params;
+    fetches.takes_params = e.neurons.takes_params(has_params, writer_ready);
     fetches.releases = enable && e.array.releases();
     fetches.takes_tile = e.loop_nest.takes_tile(tile_ready);
 
-    // Counters.
+    Counters& now = counters[sequencer.layer()];
     if (sequencer.is_counted()) now.cycles[sequencer.cause(events)]++;
     now.active_windows += events.issue_active;
     now.silent_blocks += events.issue_silent;
     now.updates += e.neurons.updates() * config.lanes;
     now.word_writes += e.writer.writes();
-    if (brings(INDEX)) counters[beat.step].slice_writes += 8 * config.axi_bytes / config.lanes;
-    if (read_dma.ar().valid && bus.arready) {
-        const Owner& owner = read_dma.burst_owner();
-        counters[owner.step].read_bursts[owner.stream]++;
-        counters[owner.step].read_bytes[owner.stream] += read_dma.ar().beats * config.axi_bytes;
-    }
-    if (write_dma.aw().valid && bus.awready) {
-        now.write_bursts++;
-        now.write_bytes += write_dma.aw().beats * config.axi_bytes;
-    }
-
-    // The memory sees what the registers hold.
-    const bool is_requested = e.fetcher.requests();
-    const Request request = is_requested ? e.fetcher.request() : Request{};
-    const bool writes = sequencer.writes(events.has_logits), request_ready = read_dma.i_ready();
-    if (memory_is_busy || read_dma.ar().valid || write_dma.aw().valid) {
-        if (read_dma.ar().valid) read_dma.ar().offer(memory, s2nn_axi::AR, config.axi_bytes);
-        if (write_dma.aw().valid) write_dma.aw().offer(memory, s2nn_axi::AW, config.axi_bytes);
-        if (write_dma.w_valid(events.has_logits)) write_dma.offer_data(memory, config.axi_bytes);
-        memory.clock(time_ps(), read_dma.r_ready(beat_ready), write_dma.b_ready());
-        memory_is_busy = memory.is_busy();
-    }
 
     // Next values.
-    const bool is_taken = has_beat && beat_ready;
     const Layer* next_layer = fetches.takes_descriptor ? &layers[e.fetcher.descriptor()] : e.layer;
-    e.neurons.clock(sums, e.array.sums(), has_params, writer_ready, write_dma.i_ready(bus.wready));
-    write_dma.clock(writes, config.output_address, config.logits_beats, events.has_logits, bus.awready, bus.wready,
-                    bus.bvalid);
-    read_dma.clock(is_requested, request, beat_ready, bus.arready, bus.rvalid, bus.rlast);
+    const bool logits_ready = write_dma.i_ready(memory.outputs().wready);
+    if (!bus_sleeps || fetches.any() || events.has_logits) clock_bus(e, fetches, sequencer.writes(events.has_logits));
+    e.neurons.clock(sums, e.array.sums(), has_params, writer_ready, logits_ready);
     e.writer.clock(word, has_residual);
-    e.params.clock(brings(PARAMS), takes_params);
-    e.codebook.clock(brings(CODEBOOK));
-    e.input.clock(brings(INPUT));
-    e.fetcher.clock(fetches, request_ready, is_taken && beat.last ? &beat : nullptr);
     e.array.clock(enable, has_block, e.window.block(), sums_ready);
     e.window.clock(has_step, e.loop_nest.step(), takes_block, residual_ready);
     e.loop_nest.clock(step_ready, tile_ready);
@@ -165,11 +128,59 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
             e.input.start(e.layer);
         else
             e.loop_nest.start(*e.layer, costs[sequencer.layer()]);
+        bus_sleeps = false;
     }
     sequencer.clock(*e.layer, events);
     e.layer = next_layer;
     edge++;
     return sequencer.is_done();
+}
+
+// The same edge for all that moves data: fetcher, DMAs, memory and loaders. `writes`: the logits are to be written.
+void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writes) {
+    const s2nn_axi::Outputs bus = memory.outputs();
+    const bool has_logits = e.neurons.has_logits();
+
+    // Read data to its place.
+    const Owner beat = read_dma.beat();
+    const bool has_beat = read_dma.o_valid();
+    const auto brings = [&](Stream stream) { return has_beat && beat.stream == stream; };
+    bool beat_ready = true;
+    if (beat.stream == PARAMS) beat_ready = e.params.i_ready();
+    if (beat.stream == CODEBOOK) beat_ready = e.codebook.i_ready();
+    if (beat.stream == INPUT) beat_ready = e.input.i_ready();
+
+    if (brings(INDEX)) counters[beat.step].slice_writes += 8 * config.axi_bytes / config.lanes;
+    if (read_dma.ar().valid && bus.arready) {
+        const Owner& owner = read_dma.burst_owner();
+        counters[owner.step].read_bursts[owner.stream]++;
+        counters[owner.step].read_bytes[owner.stream] += read_dma.ar().beats * config.axi_bytes;
+    }
+    if (write_dma.aw().valid && bus.awready) {
+        Counters& now = counters[sequencer.layer()];
+        now.write_bursts++;
+        now.write_bytes += write_dma.aw().beats * config.axi_bytes;
+    }
+
+    // The memory sees what the registers hold, and is not called while it is idle and nobody asks: axi_memory.sv.
+    if (memory_is_busy || read_dma.ar().valid || write_dma.aw().valid) {
+        if (read_dma.ar().valid) read_dma.ar().offer(memory, s2nn_axi::AR, config.axi_bytes);
+        if (write_dma.aw().valid) write_dma.aw().offer(memory, s2nn_axi::AW, config.axi_bytes);
+        if (write_dma.w_valid(has_logits)) write_dma.offer_data(memory, config.axi_bytes);
+        memory.clock(time_ps(), read_dma.r_ready(beat_ready), write_dma.b_ready());
+        memory_is_busy = memory.is_busy();
+    }
+
+    const bool is_requested = e.fetcher.requests(), request_ready = read_dma.i_ready();
+    const Request request = is_requested ? e.fetcher.request() : Request{};
+    write_dma.clock(writes, config.output_address, config.logits_beats, has_logits, bus.awready, bus.wready, bus.bvalid);
+    read_dma.clock(is_requested, request, beat_ready, bus.arready, bus.rvalid, bus.rlast);
+    e.params.clock(brings(PARAMS), fetches.takes_params);
+    e.codebook.clock(brings(CODEBOOK));
+    e.input.clock(brings(INPUT));
+    e.fetcher.clock(fetches, request_ready, has_beat && beat_ready && beat.last ? &beat : nullptr);
+    bus_sleeps = !memory_is_busy && read_dma.is_idle() && write_dma.is_idle() && e.fetcher.is_quiet() &&
+                 e.params.is_quiet() && !e.input.is_busy();
 }
 
 // While its block waits, the window pipeline only takes steps until it is full: at most `cycles` of them, and no further
@@ -187,9 +198,8 @@ int64_t Accelerator::fill_window(Engine& e, int64_t cycles, bool tile_ready) {
 
 // Cycles in which only counters run down, at once: operations of a block, folds, leaks and fires. Returns how many.
 int64_t Accelerator::skip(Engine& e, int64_t limit) {
+    if (!bus_sleeps || !sequencer.runs() || e.writer.is_busy(false)) return 0;
     const bool has_params = e.params.o_valid(), has_step = e.loop_nest.o_valid();
-    if (!sequencer.runs() || memory_is_busy || !read_dma.is_idle() || !write_dma.is_idle()) return 0;
-    if (!e.fetcher.is_quiet() || !e.params.is_quiet() || e.writer.is_busy(false)) return 0;
     const bool tile_ready = e.fetcher.is_tile_ready();
     if (e.loop_nest.takes_tile(tile_ready) || !(e.window.o_valid() || e.window.is_quiet(has_step))) return 0;
     const bool sums = e.array.o_valid(), enable = !sums || e.neurons.i_ready();

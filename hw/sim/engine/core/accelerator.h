@@ -50,6 +50,7 @@ private:
     struct Engine;
 
     bool step(Engine& engine, const uint8_t* const* costs);
+    void clock_bus(Engine& engine, const Fetcher::Events& fetches, bool writes);
     int64_t skip(Engine& engine, int64_t limit);
     static int64_t fill_window(Engine& engine, int64_t cycles, bool tile_ready);
     int64_t time_ps() const { return edge * config.clock_period_ps; }
@@ -63,6 +64,7 @@ private:
     std::vector<Counters> counters;
     int64_t edge = 0, num_skipped = 0;
     bool memory_is_busy = false;
+    bool bus_sleeps = false;  // nothing on the way from or to memory changes until the engine does something
 };
 
 }  // namespace s2nn_engine

@@ -82,8 +82,8 @@ private:
 
     bool have = false, active = false, scanned = false, sums_valid = false;
     int64_t left = 0;  // operations of the block behind the one that is issued
-    Step block;
-    Tags scanned_tags, sums_tags;
+    Step block{};
+    Tags scanned_tags{}, sums_tags{};
     int64_t moved = 0, last_entry = -(WEIGHT_STAGES + ARRAY_STAGES);  // enabled edges; the last one at which an operation entered
     Ring<Emission, 16> emissions;
     Ring<int64_t, 16> releases_at;

@@ -17,6 +17,8 @@ public:
     // What the rest of the engine does in a cycle.
     struct Events {
         bool start = false, takes_descriptor = false, takes_params = false, releases = false, takes_tile = false;
+
+        bool any() const { return start || takes_descriptor || takes_params || releases || takes_tile; }
     };
 
     bool has_descriptor() const { return descriptor_valid; }

@@ -9,13 +9,14 @@ namespace s2nn_engine {
 
 // What travels with the last operation of a position and chunk.
 struct Tags {
-    bool emit = false, tile_first = false, tile_last = false, first_chunk = false, last_chunk = false;
+    bool emit : 1, tile_first : 1, tile_last : 1, first_chunk : 1, last_chunk : 1;
 };
 
-// A read of the spike buffer. `cost` counts the active windows of the block that a step completes.
+// A read of the spike buffer. `cost` counts the active windows of the block that a step completes. Copied all the time,
+// so it is kept small.
 struct Step {
-    bool is_residual = false, is_gathered = false, completes = false;
-    uint8_t cost = 0;
+    bool is_residual : 1, is_gathered : 1, completes : 1;
+    uint8_t cost;
     Tags tags;
 };
 
@@ -44,7 +45,7 @@ private:
     const Layer* layer = nullptr;
     const uint8_t* costs = nullptr;
     State state = IDLE;
-    Step current;
+    Step current{};
     // Of the layer: words (gathered or blocks) of one walk over the inputs, walks of a pass, blocks of a pass.
     int64_t walk_words = 0, pass_walks = 0, chunk_blocks = 0;
     int64_t word = 0, slot = 0, walk = 0, in_plane = 0, plane = 0;

@@ -108,7 +108,7 @@ private:
     const int64_t time_lanes, logits_beats;
     const Layer* layer = nullptr;
     State state = IDLE;
-    Tags hold;
+    Tags hold{};
     bool held = false, last_chunk = false;
     int64_t t = 0, step = 0, beat = 0;
 };

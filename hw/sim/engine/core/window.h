@@ -45,16 +45,16 @@ public:
 
 private:
     struct Slot {
-        bool valid = false;
+        bool valid;
         Step step;
     };
 
     SkidBuffer<Step> steps;
-    std::array<Slot, WINDOW_STAGES> stages;
+    std::array<Slot, WINDOW_STAGES> stages{};
     std::size_t newest = 0;
     int num_inside = 0;
     bool valid = false, single = false, residual = false;
-    Step held, word;
+    Step held{}, word{};
     BufferedFifo residuals{RESIDUAL_WORDS};
 };
 
