@@ -32,12 +32,13 @@ class EngineSimulator:
     ----------
     stall_probability : of random stalls on every AXI channel, 0..1. seed : of the stalls, which are those of the RTL's
         bench.
-    dram : preset of the memory.
+    dram : preset of the memory. record_trace : keep the spans of each `EngineRun`.
     """
 
     stall_probability: float = 0.0
     seed: int = 0
     dram: str = field(default=DEFAULT_PRESET)
+    record_trace: bool = False
 
     def addresses(self, image: MemoryImage) -> Addresses:
         """Where the bench puts things."""
@@ -53,7 +54,7 @@ class EngineSimulator:
              tell: Tell) -> Iterator[tuple[functional.FunctionalResult, int, EngineRun]]:
         """Image by image: the golden model's run of its batch, its number there, and the engine's run."""
         stalls = AxiStalls(probability=self.stall_probability, seed=self.seed)
-        session = EngineSession(config, program, image, dram=self.dram, stalls=stalls)
+        session = EngineSession(config, program, image, dram=self.dram, stalls=stalls, record_trace=self.record_trace)
         for start in range(0, len(images), _BATCH_IMAGES):
             batch = images[start:start + _BATCH_IMAGES]
             tell(f"engine of {config.name} ({config.weight_format}): {start + len(batch)} of {len(images)} images")

@@ -6,9 +6,11 @@ The library holds the bench's AXI memory and the DRAM core, too.
 import ctypes
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, c_int64, c_uint8, c_void_p
+from enum import IntEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from s2nn.hw.spec.registers import Cause, Stream
 #: Files of the core, headers and translation units.
 SOURCES = ("accelerator.cpp", "accelerator.h", "array.h", "dma.h", "engine_api.cpp", "fetcher.cpp", "fetcher.h",
            "latency.h", "layer.h", "loaders.h", "loop_nest.cpp", "loop_nest.h", "neuron.h", "queues.h", "sequencer.h",
-           "window.h", "writer.h")
+           "timeline.h", "window.h", "writer.h")
 #: Block costs of a descriptor: (positions, passes of a chunk and input plane, blocks) active windows, in loop order.
 Costs = NDArray[np.uint8]
 _Pointer = POINTER(c_uint8)
@@ -77,14 +79,35 @@ class LayerCounters(Structure):
             "neuron.updates": self.updates}
 
 
+class Track(IntEnum):
+    """Values of `Track` of timeline.h."""
+
+    LAYER = 0
+    ARRAY = 1
+    NEURONS = 2
+    READ = 3
+    WRITE = 4
+    MEMORY = 5
+
+
+class Span(NamedTuple):
+    """Field for field `Span` of timeline.h; times in clock edges."""
+
+    track: Track
+    layer: int
+    detail: int
+    start: int
+    end: int
+
+
 class Core:
     """The C++ `Accelerator` in front of a memory. Time is clock edges from the first one of a reset.
 
-    descriptor_offset : of the first descriptor in the image.
+    descriptor_offset : of the first descriptor in the image. record_trace : keep `spans`.
     """
 
     def __init__(self, config: AcceleratorConfig, descriptors: Sequence[Mapping[str, int]], memory: BusMemory, *,
-                 addresses: Addresses, descriptor_offset: int):
+                 addresses: Addresses, descriptor_offset: int, record_trace: bool):
         fields = ConfigFields(
             lanes=config.lanes, time_lanes=config.time_lanes, pixel_chunks=config.pixel_chunks,
             axi_bytes=config.axi_bytes, descriptor_beats=config.descriptor_beats, params_beats=config.params_beats,
@@ -94,6 +117,8 @@ class Core:
         self._memory, self._num_layers, self._library = memory, len(layers), library()
         self._handle = c_void_p(self._library.s2nn_engine_create(ctypes.byref(fields), len(layers), layers,
                                                                  memory.handle))
+        if record_trace:
+            self._library.s2nn_engine_record(self._handle)
 
     def __del__(self):
         if hasattr(self, "_handle"):
@@ -108,6 +133,13 @@ class Core:
     def skipped(self) -> int:
         """Cycles so far that were not simulated one by one."""
         return self._library.s2nn_engine_skipped(self._handle)
+
+    def spans(self, first: int = 0) -> list[Span]:
+        """What ran when, from span number `first` on."""
+        count = self._library.s2nn_engine_num_spans(self._handle) - first
+        values = np.empty((count, len(Span._fields)), dtype=np.int64)
+        self._library.s2nn_engine_spans(self._handle, first, values.ctypes.data_as(POINTER(c_int64)))
+        return [Span(Track(track), *rest) for track, *rest in values.tolist()]
 
     def reset(self, edges: int) -> None:
         """Hold the reset."""
@@ -139,6 +171,9 @@ def library() -> ctypes.CDLL:
         "reset": (None, [handle, number]),
         "idle": (None, [handle, number]),
         "run": (number, [handle, POINTER(_Pointer), number, number, POINTER(LayerCounters)]),
+        "record": (None, [handle]),
+        "num_spans": (number, [handle]),
+        "spans": (None, [handle, number, POINTER(c_int64)]),
         "edges": (number, [handle]),
         "skipped": (number, [handle]),
     }

@@ -12,7 +12,7 @@ from s2nn.hw.sim import functional, memory_map
 from s2nn.hw.sim.axi import AxiStalls, BusMemory
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramStandard
 from s2nn.hw.sim.engine import host
-from s2nn.hw.sim.engine.native import Core, library
+from s2nn.hw.sim.engine.native import Core, Span, library
 from s2nn.hw.sim.engine.plan import plan_image, totals
 from s2nn.hw.spec.build import descriptors
 from s2nn.hw.spec.config import AcceleratorConfig
@@ -33,12 +33,14 @@ class EngineRun:
     ----------
     layers : (name, counters) of the input load and of each layer, in order. Cycles belong to the layer that runs,
         traffic to the layer that it is for.
+    spans : what ran when; empty without `record_trace`.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model, raw counters before and after the run; empty without DRAM.
     seconds : CPU time without the golden model. skipped : cycles that were not simulated one by one.
     """
 
     layers: tuple[tuple[str, Mapping[str, int]], ...]
+    spans: tuple[Span, ...]
     axi: dict[str, Any]
     dram: dict[str, Any]
     seconds: float
@@ -58,13 +60,14 @@ class EngineSession:
     image : the packed program.
     dram, controller : of the memory; None: no DRAM, every beat after a fixed time. stalls : of the bus.
     timeout_cycles : after which a run counts as hung.
+    record_trace : keep what ran when, for `EngineRun.spans`.
     skips : take cycles in which only counters run down at once; without it the same comes out, later.
     """
 
     def __init__(self, config: AcceleratorConfig, program: Program, image: MemoryImage, *,
                  dram: DramStandard | str | None = DEFAULT_PRESET, controller: ControllerConfig | None = None,
                  stalls: AxiStalls | None = None, timeout_cycles: int = TIMEOUT_CYCLES,
-                 skips: bool = True):
+                 skips: bool = True, record_trace: bool = False):
         self._config, self._program, self._descriptors = config, program, descriptors(image)
         self._timeout_cycles, self._skips = timeout_cycles, skips
         input_bytes = self._descriptors[0]["tile_beats"] * config.axi_bytes
@@ -77,7 +80,8 @@ class EngineSession:
             size_bytes=memory_map.memory_bytes(addresses), dram=dram, controller=controller, stalls=stalls,
             regions=memory_map.regions(config, image, addresses, input_bytes=input_bytes))
         self._core = Core(config, self._descriptors, self._memory, addresses=addresses,
-                          descriptor_offset=image.offset(SectionKind.DESCRIPTORS))
+                          descriptor_offset=image.offset(SectionKind.DESCRIPTORS), record_trace=record_trace)
+        self._num_spans = 0
         self._core.reset(host.RESET_EDGES)
         self._core.idle(host.RELEASE_EDGES + host.SETUP_EDGES)
 
@@ -112,7 +116,9 @@ class EngineSession:
         for plan, of_layer in zip(plans, counted, strict=True):
             counters = of_layer.as_dict() | plan.counters
             layers.append((plan.name, {name: counters[name] for name in COUNTERS}))
-        return EngineRun(layers=tuple(layers), axi=_difference(axi_after, axi_before),
+        spans = tuple(core.spans(self._num_spans))
+        self._num_spans += len(spans)
+        return EngineRun(layers=tuple(layers), spans=spans, axi=_difference(axi_after, axi_before),
                          dram={"before": dram_before, "after": dram_after}, seconds=time.process_time() - started,
                          skipped=core.skipped - skipped)
 

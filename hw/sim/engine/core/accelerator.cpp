@@ -60,9 +60,11 @@ bool Accelerator::run(const uint8_t* const* costs, int64_t timeout_cycles, bool 
     counters.assign(layers.size(), {});
     sequencer.start();
     bus_sleeps = false;
+    shown_layer = -1;
     const int64_t end = edge + timeout_cycles;
     while (edge < end) {
         if (step(engine, costs)) {
+            timeline.close(edge);
             out = counters;
             return true;
         }
@@ -112,6 +114,8 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     now.updates += e.neurons.updates() * config.lanes;
     now.word_writes += e.writer.writes();
 
+    if (timeline.is_recording) record(events, fetches);
+
     // Next values.
     const Layer* next_layer = fetches.takes_descriptor ? &layers[e.fetcher.descriptor()] : e.layer;
     const bool logits_ready = write_dma.i_ready(memory.outputs().wready);
@@ -134,6 +138,24 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     e.layer = next_layer;
     edge++;
     return sequencer.is_done();
+}
+
+// Layers, and the tiles in array and neurons; a tile is with the neurons until they take the next one's parameters.
+void Accelerator::record(const Sequencer::Events& events, const Fetcher::Events& fetches) {
+    const int64_t layer = sequencer.layer();
+    if (layer != shown_layer) {
+        for (const Track track : {ON_LAYER, ON_NEURONS}) timeline.end(track, edge);
+        timeline.begin(ON_LAYER, layer, 0, edge);
+        shown_layer = layer;
+        array_tile = neuron_tile = 0;
+    }
+    if (fetches.releases) timeline.end(ON_ARRAY, edge);
+    if (fetches.takes_tile) timeline.begin(ON_ARRAY, layer, array_tile++, edge);
+    if (fetches.takes_params) {
+        if (neuron_tile) timeline.end(ON_NEURONS, edge);
+        timeline.begin(ON_NEURONS, layer, neuron_tile++, edge);
+    }
+    if (events.write_done) timeline.end(ON_WRITE, edge);
 }
 
 // The same edge for all that moves data: fetcher, DMAs, memory and loaders. `writes`: the logits are to be written.
@@ -168,11 +190,16 @@ void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writ
         if (write_dma.aw().valid) write_dma.aw().offer(memory, s2nn_axi::AW, config.axi_bytes);
         if (write_dma.w_valid(has_logits)) write_dma.offer_data(memory, config.axi_bytes);
         memory.clock(time_ps(), read_dma.r_ready(beat_ready), write_dma.b_ready());
-        memory_is_busy = memory.is_busy();
+        const bool was_busy = std::exchange(memory_is_busy, memory.is_busy());
+        if (memory_is_busy && !was_busy) timeline.begin(ON_MEMORY, sequencer.layer(), 0, edge);
+        if (was_busy && !memory_is_busy) timeline.end(ON_MEMORY, edge);
     }
 
     const bool is_requested = e.fetcher.requests(), request_ready = read_dma.i_ready();
     const Request request = is_requested ? e.fetcher.request() : Request{};
+    if (is_requested && request_ready) timeline.begin(ON_READ, request.owner.step, request.owner.stream, edge);
+    if (has_beat && beat_ready && beat.last) timeline.end(ON_READ, edge);
+    if (writes) timeline.begin(ON_WRITE, sequencer.layer(), 0, edge);
     write_dma.clock(writes, config.output_address, config.logits_beats, has_logits, bus.awready, bus.wready, bus.bvalid);
     read_dma.clock(is_requested, request, beat_ready, bus.arready, bus.rvalid, bus.rlast);
     e.params.clock(brings(PARAMS), fetches.takes_params);

@@ -17,6 +17,7 @@
 #include "loop_nest.h"
 #include "neuron.h"
 #include "sequencer.h"
+#include "timeline.h"
 #include "window.h"
 #include "writer.h"
 
@@ -43,6 +44,8 @@ public:
     // see LoopNest. Skipping changes nothing but the time it takes.
     bool run(const uint8_t* const* costs, int64_t timeout_cycles, bool may_skip, std::vector<Counters>& out);
 
+    Timeline timeline;
+
     int64_t edges() const { return edge; }
     int64_t skipped() const { return num_skipped; }  // cycles that were not simulated one by one
 
@@ -52,6 +55,7 @@ private:
     bool step(Engine& engine, const uint8_t* const* costs);
     void clock_bus(Engine& engine, const Fetcher::Events& fetches, bool writes);
     int64_t skip(Engine& engine, int64_t limit);
+    void record(const Sequencer::Events& events, const Fetcher::Events& fetches);
     static int64_t fill_window(Engine& engine, int64_t cycles, bool tile_ready);
     int64_t time_ps() const { return edge * config.clock_period_ps; }
 
@@ -63,6 +67,7 @@ private:
     Sequencer sequencer;
     std::vector<Counters> counters;
     int64_t edge = 0, num_skipped = 0;
+    int64_t shown_layer = -1, array_tile = 0, neuron_tile = 0;  // of the timeline
     bool memory_is_busy = false;
     bool bus_sleeps = false;  // nothing on the way from or to memory changes until the engine does something
 };

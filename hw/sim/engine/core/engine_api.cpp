@@ -29,6 +29,14 @@ int64_t s2nn_engine_run(Accelerator* accelerator, const uint8_t* const* costs, i
     return 1;
 }
 
+void s2nn_engine_record(Accelerator* accelerator) { accelerator->timeline.is_recording = true; }
+
+int64_t s2nn_engine_num_spans(const Accelerator* accelerator) { return accelerator->timeline.spans.size(); }
+
+void s2nn_engine_spans(const Accelerator* accelerator, int64_t first, s2nn_engine::Span* out) {
+    std::copy(accelerator->timeline.spans.begin() + first, accelerator->timeline.spans.end(), out);
+}
+
 int64_t s2nn_engine_edges(const Accelerator* accelerator) { return accelerator->edges(); }
 
 int64_t s2nn_engine_skipped(const Accelerator* accelerator) { return accelerator->skipped(); }
