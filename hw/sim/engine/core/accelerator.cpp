@@ -210,48 +210,67 @@ void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writ
                  e.params.is_quiet() && !e.input.is_busy();
 }
 
-// While its block waits, the window pipeline only takes steps until it is full: at most `cycles` of them, and no further
-// than to a cycle in which the loops take a tile. Returns how many cycles may pass.
-int64_t Accelerator::fill_window(Engine& e, int64_t cycles, bool tile_ready) {
+// Cycles in which neither bus nor neurons nor writer do anything but count down: returns how many passed.
+int64_t Accelerator::skip(Engine& e, int64_t limit) {
+    if (!bus_sleeps || !sequencer.runs() || e.writer.is_busy(false)) return 0;
+    // At a layer's end the array's running empty is seen by the sequencer.
+    if (!e.loop_nest.is_busy() && !e.neurons.is_busy()) return 0;
+    const bool sums = e.array.o_valid();
+    if (sums && e.neurons.i_ready()) return 0;
+    const int64_t quiet = e.neurons.quiet_cycles(limit, e.params.o_valid());
+    if (quiet <= 0) return 0;
+    const bool tile_ready = e.fetcher.is_tile_ready();
+    Counters& now = counters[sequencer.layer()];
+    const int64_t passed = sums ? feed_window(e, quiet, tile_ready) : issue(e, quiet, tile_ready, now);
+    if (sums) now.cycles[NEURON] += passed;
+    now.updates += e.neurons.skip(passed) * config.lanes;
+    return passed;
+}
+
+// The window pipeline alone, while the scanner takes no block: it moves until it is full, at most `cycles` of them, and
+// not beyond a cycle in which the loops take a tile. Returns how many cycles may pass.
+int64_t Accelerator::feed_window(Engine& e, int64_t cycles, bool tile_ready) {
     for (int64_t passed = 0; passed < cycles; passed++) {
         const bool has_step = e.loop_nest.o_valid(), step_ready = e.window.i_ready();
-        if (e.window.is_quiet(has_step)) return cycles;
         if (e.loop_nest.takes_tile(tile_ready)) return passed;
+        if (e.window.is_quiet(has_step)) return cycles;
         e.window.clock(has_step, e.loop_nest.step(), false, false);
         e.loop_nest.clock(step_ready, tile_ready);
     }
     return cycles;
 }
 
-// Cycles in which only counters run down, at once: operations of a block, folds, leaks and fires. Returns how many.
-int64_t Accelerator::skip(Engine& e, int64_t limit) {
-    if (!bus_sleeps || !sequencer.runs() || e.writer.is_busy(false)) return 0;
-    const bool has_params = e.params.o_valid(), has_step = e.loop_nest.o_valid();
-    const bool tile_ready = e.fetcher.is_tile_ready();
-    if (e.loop_nest.takes_tile(tile_ready) || !(e.window.o_valid() || e.window.is_quiet(has_step))) return 0;
-    const bool sums = e.array.o_valid(), enable = !sums || e.neurons.i_ready();
-    if (sums && enable) return 0;
-    // At a layer's end the array's running empty is seen by the sequencer.
-    if (!e.loop_nest.is_busy() && !e.neurons.is_busy()) return 0;
-    int64_t cycles = e.neurons.quiet_cycles(limit, has_params);
-    if (enable) {
-        if (e.window.o_valid() && e.array.takes_block()) return 0;
-        cycles = e.array.quiet_cycles(cycles);
+// Array and windows alone, up to a cycle that finishes sums, releases weights or takes a tile.
+int64_t Accelerator::issue(Engine& e, int64_t cycles, bool tile_ready, Counters& now) {
+    int64_t passed = 0;
+    cycles = e.array.cycles_to_event(cycles);
+    while (passed < cycles) {
+        const bool takes = e.array.takes_block(), has_block = e.window.o_valid(), has_step = e.loop_nest.o_valid();
+        int64_t quiet = takes && (has_block || !e.window.is_quiet(has_step)) ? 0 : e.array.quiet_cycles(cycles - passed);
+        if (e.loop_nest.takes_tile(tile_ready)) break;
+        Sequencer::Events events{};
+        events.loop_busy = e.loop_nest.is_busy();
+        events.waiting = e.loop_nest.is_waiting();
+        events.issue_active = e.array.issues_active();
+        events.issue_silent = e.array.issues_silent();
+        if (quiet > 0) {
+            if (!takes) quiet = feed_window(e, quiet, tile_ready);
+            e.array.skip(quiet);
+        } else {
+            const bool step_ready = e.window.i_ready();
+            e.array.clock(true, has_block, e.window.block(), false);
+            e.window.clock(has_step, e.loop_nest.step(), takes, false);
+            e.loop_nest.clock(step_ready, tile_ready);
+            quiet = 1;
+            // What was scanned may be a new end of sums or of a tile.
+            cycles = std::min(cycles, passed + 1 + e.array.cycles_to_event(cycles));
+        }
+        now.cycles[sequencer.cause(events)] += quiet;
+        now.active_windows += events.issue_active ? quiet : 0;
+        now.silent_blocks += events.issue_silent ? quiet : 0;
+        passed += quiet;
     }
-    if (cycles <= 0) return 0;
-    if (e.window.o_valid()) cycles = fill_window(e, cycles, tile_ready);
-
-    Sequencer::Events events{};
-    events.loop_busy = e.loop_nest.is_busy();
-    events.waiting = e.loop_nest.is_waiting();
-    events.issue_active = enable && e.array.issues_active();
-    events.stall = !enable;
-    Counters& now = counters[sequencer.layer()];
-    now.cycles[sequencer.cause(events)] += cycles;
-    now.active_windows += events.issue_active ? cycles : 0;
-    now.updates += e.neurons.skip(cycles) * config.lanes;
-    if (enable) e.array.skip(cycles);
-    return cycles;
+    return passed;
 }
 
 }  // namespace s2nn_engine

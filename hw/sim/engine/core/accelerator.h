@@ -56,7 +56,8 @@ private:
     void clock_bus(Engine& engine, const Fetcher::Events& fetches, bool writes);
     int64_t skip(Engine& engine, int64_t limit);
     void record(const Sequencer::Events& events, const Fetcher::Events& fetches);
-    static int64_t fill_window(Engine& engine, int64_t cycles, bool tile_ready);
+    static int64_t feed_window(Engine& engine, int64_t cycles, bool tile_ready);
+    int64_t issue(Engine& engine, int64_t cycles, bool tile_ready, Counters& now);
     int64_t time_ps() const { return edge * config.clock_period_ps; }
 
     const Config config;

@@ -55,14 +55,17 @@ public:
         }
     }
 
-    // Enabled cycles in which nothing happens but that operations of the block are issued (or nothing at all, without
-    // a block), 0 if something else does.
+    // Enabled cycles before one that finishes sums or releases weights.
+    int64_t cycles_to_event(int64_t limit) const {
+        if (!emissions.empty()) limit = std::min(limit, emissions.front().edge - moved - 1);
+        if (!releases_at.empty()) limit = std::min(limit, releases_at.front() - moved - 1);
+        return limit;
+    }
+
+    // Of these, the next ones in which operations of the block are issued and nothing else, or nothing at all happens.
     int64_t quiet_cycles(int64_t limit) const {
-        if (scanned_tags.emit || scanned_tags.tile_last) return 0;
-        int64_t quiet = have ? std::min(left, limit) : limit;
-        if (!emissions.empty()) quiet = std::min(quiet, emissions.front().edge - moved - 1);
-        if (!releases_at.empty()) quiet = std::min(quiet, releases_at.front() - moved - 1);
-        return quiet;
+        if (scanned && (scanned_tags.emit || scanned_tags.tile_last)) return 0;
+        return have ? std::min(left, limit) : limit;
     }
 
     // That many enabled cycles.
