@@ -32,6 +32,7 @@ class Level(StrEnum):
     """How `sim` runs a program."""
 
     functional = "functional"
+    engine = "engine"
     rtl = "rtl"
 
 
@@ -72,21 +73,25 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
 @main.command()
 @refuses_bad_input
 def sim(folder: Annotated[Path, typer.Argument(help="An exported folder, see `s2nn export`.")], *,
-        level: Annotated[Level, typer.Option(help="Golden model or RTL.")] = Level.functional,
+        level: Annotated[Level, typer.Option(help="Golden model, cycle engine or RTL.")] = Level.functional,
         images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
         dataset: Annotated[str | None, typer.Option(help="Data set.", show_default="that of the training")] = None,
         build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
+        trace: Annotated[Path | None, typer.Option(help="Write what ran when for Perfetto; engine only.")] = None,
+        layers: Annotated[Path | None, typer.Option(help="Write counters by layer as CSV; engine only.")] = None,
         as_json: Json = False) -> None:
-    """Run one exported net on test images, on the golden model or on the RTL.
+    """Run one exported net on test images, on the golden model, in the cycle engine or on the RTL.
 
-    Example: s2nn sim build/export/mnist5k-eta4 --level functional --images 100
+    Example: s2nn sim build/export/mnist5k-eta4 --level engine --images 100
     """
-    from s2nn.tools.simulate import simulate_export, simulation_table
+    from s2nn.tools.simulate import layers_table, simulate_export, simulation_table
 
     output = Output(as_json=as_json)
+    if level is not Level.engine and (trace or layers):
+        raise SimulationError("only the engine knows layers and spans: level must be engine", value=level.value)
     result = simulate_export(folder, level=level.value, images=images, dataset=dataset, data_root=data, build_dir=build,
-                             stall_probability=stalls, seed=seed, tell=output.tell)
-    output.show(simulation_table(result))
+                             stall_probability=stalls, seed=seed, trace=trace, layers_csv=layers, tell=output.tell)
+    output.show(simulation_table(result), *([layers_table(result)] if result["layers"] else []))
     output.result(result)
     if result["failures"]:
         raise SimulationError("RTL and golden model must agree:\n" + "\n".join(result["failures"]), source=folder)

@@ -89,7 +89,8 @@ def expected_activity(config: AcceleratorConfig, program: Program, image: Memory
         kept = b > 0
         steps = [(LOAD_INPUT, _counters(traffic[kept][0], load))]
         for index, layer in enumerate(program.layers):
-            work = _work(config, layer, fields[index + 1], presented(config, program, layer, maps[layer.source]))
+            lanes = window_lanes(config, layer, presented(config, program, layer, maps[layer.source]))
+            work = expected_work(config, layer, fields[index + 1], lanes)
             if layer.kind == "conv":
                 work["neuron.spikes"] = int(result.layers[index].fired[b])
             if kept and fields[index + 1]["resident"]:
@@ -155,17 +156,16 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     return counters
 
 
-def _work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
-          bits: NDArray[np.bool_]) -> dict[str, int]:
-    """On-chip counters of one layer, without its spikes; bits (passes, time_lanes, C, H, W) is its input."""
+def expected_work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
+                  lanes_with_spike: NDArray[np.uint8]) -> dict[str, int]:
+    """On-chip counters of one layer, without its spikes, from its descriptor and the `window_lanes` of its input."""
     tiles, steps, is_conv = fields["tiles"], fields["steps"], layer.kind == "conv"
     _, height, width = layer.conv_shape
-    lanes_with_spike = window_lanes(config, layer, bits)  # (passes, blocks, lanes, H', W')
     active = lanes_with_spike > 0
     times = tiles * fields["planes"]  # every window is presented once per output tile and weight plane
     windows = times * int(active.sum())
     out_words = layer.out_shape[1] * layer.out_shape[2] * tiles * fields["out_chunks"]
-    words_read = times * len(bits) * fields["in_blocks"] * taps_on_map(
+    words_read = times * len(lanes_with_spike) * fields["in_blocks"] * taps_on_map(
         size=layer.in_shape[1:], positions=(height, width), kernel=layer.kernel, stride=layer.stride, pad=layer.pad)
     return {
         "array.active_windows": windows,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
+from s2nn.hw.sim.net_shapes import NetShape, WeightKind
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.program import (
     BIAS_LIMIT,
@@ -190,3 +191,29 @@ def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.floa
     mantissas: list[IntArray] = [np.floor(values / (1 << shift)).astype(np.int64) for values in (theta, bias)]
     return replace(draft, threshold=mantissas[0].clip(1, THRESHOLD_LIMIT), bias=mantissas[1], param_shift=shift)
 
+
+
+def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = ResidualOp.ADD,
+               firing: float = 0.2) -> list[RandomConv]:
+    """The spiking layers of a net for `random_program`, under its names conv0, conv1, ...
+
+    Parameters
+    ----------
+    net : gives shapes; a map that is added to a layer's current joins that layer's spikes instead (`residual_op`), and
+        so does a block's shortcut.
+    eta : of the compared layers; None stores raw groups. firing : see `RandomConv`.
+    """
+    names = {INPUT: INPUT} | {layer.name: f"conv{index}" for index, layer in enumerate(net.layers)}
+    layers: list[RandomConv] = []
+    shortcut: str | None = None
+    for layer in net.layers[:-1]:
+        residual = layer.residual or (shortcut if layer.kind == "conv" else None)
+        pointwise = layer.kernel == 1
+        layers.append(RandomConv(
+            channels=layer.c_out, eta=eta if layer.weights is WeightKind.COMPARED else None, planes=layer.num_planes,
+            kernel=(layer.kernel, layer.kernel), grouping=Grouping.INPUTS if pointwise else Grouping.TAPS,
+            stride=layer.stride, pad=layer.kernel // 2, pool=layer.pool, source=names[layer.source],
+            residual=None if residual is None else names[residual],
+            residual_op=None if residual is None else residual_op, firing=firing))
+        shortcut = layer.name if layer.kind == "shortcut" else None
+    return layers
