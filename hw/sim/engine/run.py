@@ -36,7 +36,7 @@ class EngineRun:
     spans : what ran when; empty without `record_trace`.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model, raw counters before and after the run; empty without DRAM.
-    seconds, plan_seconds : CPU time of the core, and of what it must know of the spikes before.
+    seconds, plan_seconds : CPU time of the core, and of what it must know of the spikes before; of this thread alone.
     skipped : cycles that were not simulated one by one.
     """
 
@@ -101,20 +101,21 @@ class EngineSession:
         return [self._run_image(inputs, golden, number) for number in range(len(inputs))]
 
     def _run_image(self, inputs: NDArray[np.uint8], golden: functional.FunctionalResult, number: int) -> EngineRun:
-        core, started = self._core, time.process_time()
+        core, started = self._core, time.thread_time()
         plans = plan_image(self._config, self._program, self._descriptors, inputs, golden, number)
-        planned = time.process_time()
+        planned = time.thread_time()
         core.idle(host.INPUT_EDGES)
         skipped, (axi_before, dram_before) = core.skipped, self._books()
         core.idle(host.START_EDGES)
+        clocked = time.thread_time()
         counted = core.run([plan.costs for plan in plans], timeout_cycles=self._timeout_cycles,
                            skips=self._skips)
+        seconds = time.thread_time() - clocked
         self._memory.check()
         if counted is None:
             raise SimulationError(f"a run must end within {self._timeout_cycles} cycles", source=f"input {number}")
         core.idle(host.FINISH_EDGES)
         axi_after, dram_after = self._books()
-        finished = time.process_time()
         core.idle(host.COLLECT_EDGES)
         layers = []
         for plan, of_layer in zip(plans, counted, strict=True):
@@ -123,7 +124,7 @@ class EngineSession:
         spans = tuple(core.spans(self._num_spans))
         self._num_spans += len(spans)
         return EngineRun(layers=tuple(layers), spans=spans, axi=_difference(axi_after, axi_before),
-                         dram={"before": dram_before, "after": dram_after}, seconds=finished - planned,
+                         dram={"before": dram_before, "after": dram_after}, seconds=seconds,
                          plan_seconds=planned - started, skipped=core.skipped - skipped)
 
     def _books(self) -> tuple[dict[str, Any], dict[str, Any]]:
