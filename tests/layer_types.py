@@ -77,7 +77,8 @@ LAYER_TYPES: dict[str, LayerType] = {
                                              in_shape=(1, 4, 4)),
     "pruned groups": LayerType(layers=[_image(8), _hidden(8, zeros=0.5), _hidden(4, zeros=0.9, eta=2)]),
     "all groups pruned": LayerType(layers=[_image(4), _hidden(4, zeros=1.0)]),
-    "residual add": LayerType(layers=[_image(8), _hidden(6), _hidden(8, residual="conv0", residual_op=ADD), _hidden(4)]),
+    "residual add": LayerType(layers=[_image(8), _hidden(6), _hidden(8, residual="conv0", residual_op=ADD),
+                                      _hidden(4)]),
     "residual chain": LayerType(layers=[
         _image(5), _hidden(5, residual="conv0", residual_op=ADD), _hidden(5, residual="conv1", residual_op=ADD),
         _hidden(5, residual="conv2", residual_op=ADD), _pointwise(4)], options={"steps": 3}),

@@ -1,7 +1,7 @@
 """Expected counters against a walk through the engine's loop nest, one window at a time."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def windows_of(config, layer):
     if layer.grouping == "inputs":
         taps = [[(ky, kx)] for ky in range(rows) for kx in range(columns)]
         walks = [[(ky, kx, c) for ky, kx in walk for c in range(layer.in_shape[0])]
-                 for walk in (taps if layer.shared_taps else [sum(taps, [])])]
+                 for walk in (taps if layer.shared_taps else [list(chain(*taps))])]
         walks = [[walk[i:i + 9] for i in range(0, len(walk), 9)] for walk in walks]
     else:
         walks = [[[(ky, kx, c) for ky in range(top, min(top + 3, rows)) for kx in range(left, min(left + 3, columns))]
@@ -117,7 +117,8 @@ def compare_with_loops(config, program, image, inputs, result):
         for index, layer in enumerate(program.layers):
             name, counters = activity.steps[index + 1]
             assert name == layer.name
-            expected = reference_work(config, layer, maps[layer.source], peaks[layer.source].bit_length(), program.steps)
+            planes = peaks[layer.source].bit_length()
+            expected = reference_work(config, layer, maps[layer.source], planes, program.steps)
             chunks, (_, height, width) = -(-program.steps // config.time_lanes), layer.out_shape
             words = -(-layer.out_shape[0] // config.lanes) * chunks * height * width
             if layer.kind == "conv":

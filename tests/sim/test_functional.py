@@ -14,7 +14,7 @@ from tests.layer_types import LAYER_TYPES
 
 def tap_weight(layer, o, c, ky, kx):
     """Integer weight of one tap from the stored symbols."""
-    channels, (rows, columns) = layer.in_shape[0], layer.kernel
+    channels, columns = layer.in_shape[0], layer.kernel[1]
     if layer.grouping == "inputs":
         group, bit = divmod(c if layer.shared_taps else (ky * columns + kx) * channels + c, 9)
     else:

@@ -24,7 +24,7 @@ public:
     const Tags& sums() const { return sums_tags; }
     // An enabled cycle lets the last operation of a tile read its weights.
     bool releases() const { return !releases_at.empty() && releases_at.front() == moved + 1; }
-    bool is_busy() const { return have || scanned || moved - last_entry < WEIGHT_STAGES + ARRAY_STAGES || sums_valid; }
+    bool is_busy() const { return have || scanned || moved - last_entry < ARRAY_DEPTH || sums_valid; }
 
     void clock(bool enable, bool i_valid, const Step& next, bool sums_ready) {
         if (sums_ready) sums_valid = false;
@@ -38,7 +38,7 @@ public:
         }
         if (scanned) {
             last_entry = edge;
-            if (scanned_tags.emit) emissions.push({edge + WEIGHT_STAGES + ARRAY_STAGES, scanned_tags});
+            if (scanned_tags.emit) emissions.push({edge + ARRAY_DEPTH, scanned_tags});
             if (scanned_tags.tile_last) releases_at.push(edge + WEIGHT_STAGES);
         }
         scanned = have;
@@ -87,9 +87,11 @@ private:
     int64_t left = 0;  // operations of the block behind the one that is issued
     Step block{};
     Tags scanned_tags{}, sums_tags{};
-    int64_t moved = 0, last_entry = -(WEIGHT_STAGES + ARRAY_STAGES);  // enabled edges; the last one at which an operation entered
-    Ring<Emission, 16> emissions;
-    Ring<int64_t, 16> releases_at;
+    int64_t moved = 0, last_entry = -ARRAY_DEPTH;  // enabled edges; the last one at which an operation entered
+    static constexpr std::size_t QUEUE = 16;
+    static_assert(std::size_t{ARRAY_DEPTH} < QUEUE, "an operation of each stage may end its sums");
+    Ring<Emission, QUEUE> emissions;
+    Ring<int64_t, QUEUE> releases_at;
 };
 
 }  // namespace s2nn_engine

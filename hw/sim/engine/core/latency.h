@@ -11,4 +11,7 @@ constexpr int OUTSTANDING = 8;      // dma_read.py, max_outstanding: bursts
 constexpr int FREE_HALVES = 2;      // fetcher.py, free_halves: tiles of weights that have a place
 constexpr int FREE_PARAMS = 2;      // fetcher.py, free_params: tiles of parameters that have a place
 
+// Operations between scanner and sums.
+constexpr int ARRAY_DEPTH = WEIGHT_STAGES + ARRAY_STAGES;
+
 }  // namespace s2nn_engine
