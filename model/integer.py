@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from s2nn.hw.spec.errors import DataError
-from s2nn.hw.spec.program import Layer, Program
+from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp
 from s2nn.model.evaluate import first_argmax
 
 
@@ -18,7 +18,7 @@ from s2nn.model.evaluate import first_argmax
 class IntegerResult:
     """What a program did with a batch of images.
 
-    spikes : bool [T, B, C, H, W] of every spiking layer, after its pool.
+    spikes : [T, B, C, H, W] of every spiking layer, after its pool or residual; bool, uint8 where spikes were added up.
     membranes : int64 [B, C, H, W] of every spiking layer after the last step's reset, before its pool, without the
         positions that the pool drops.
     logits : int64 [B, classes].
@@ -36,7 +36,7 @@ class IntegerResult:
 
 def _accumulate(layer: Layer, x: torch.Tensor) -> torch.Tensor:
     """x float64 [N, C, H, W] -> exact sums int64 [N, O, H', W'] at the layer's output positions before pooling."""
-    weight = torch.from_numpy(layer.weights.integers()).double().to(x.device)
+    weight = torch.from_numpy(layer.integer_weights()).double().to(x.device)
     _, height, width = layer.conv_shape
     reach_y = (height - 1) * layer.stride + weight.shape[2] - layer.pad - x.shape[2]
     reach_x = (width - 1) * layer.stride + weight.shape[3] - layer.pad - x.shape[3]
@@ -62,13 +62,17 @@ def _fire(layer: Layer, current: torch.Tensor, leak_bits: int) -> tuple[torch.Te
 
 
 def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
-    """Run the program on images uint8 [B, C, H, W], on their device."""
-    if images.dtype != torch.uint8 or tuple(images.shape[1:]) != program.in_shape or not len(images):
-        raise DataError(f"images must be uint8 [B, {', '.join(map(str, program.in_shape))}] with B >= 1",
+    """Run the program on images uint8 [B, C, H, W], or on spikes uint8 [B, T, C, H, W], on their device."""
+    shape = ((program.steps,) if program.spike_input else ()) + program.in_shape
+    if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape or not len(images):
+        raise DataError(f"inputs must be uint8 [B, {', '.join(map(str, shape))}] with B >= 1",
                         value=f"{images.dtype} {list(images.shape)}", source=program.name)
     steps, batch = program.steps, len(images)
-    x, all_spikes, membranes = images.double(), [], []
+    maps = {INPUT: images.transpose(0, 1) if program.spike_input else images}  # [T, B, C, H, W], an image [B, C, H, W]
+    all_spikes, membranes = [], []
     for layer in program.layers:
+        x = maps[layer.source].double()
+        x = x if layer.image_input else x.flatten(0, 1)
         bias = _shifted(layer.bias, layer, images.device)
         sign = 1 - 2 * torch.from_numpy(layer.negate).long().to(images.device)[:, None, None]
         shift = 0 if layer.image_input or layer.kind == "classify" else program.fraction_bits
@@ -78,10 +82,16 @@ def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
             return IntegerResult(spikes=all_spikes, membranes=membranes, logits=current.sum(dim=0)[:, :, 0, 0])
         spikes, membrane = _fire(layer, current, program.leak_bits)
         if layer.pool:
-            spikes = spikes.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).any(dim=6).any(dim=4)
+            windows = spikes.unflatten(4, (-1, 2)).unflatten(3, (-1, 2))
+            spikes = (windows.any(dim=6).any(dim=4) if layer.pool_op is PoolOp.MAX
+                      else windows.sum(dim=(4, 6)).to(torch.uint8))
+        if layer.residual is not None:
+            shortcut = maps[layer.residual]
+            spikes = (shortcut.bool() & ~spikes if layer.residual_op is ResidualOp.IAND
+                      else shortcut.to(torch.uint8) + spikes)
         all_spikes.append(spikes)
         membranes.append(membrane)
-        x = spikes.flatten(0, 1).double()
+        maps[layer.name] = spikes
     raise AssertionError("a Program ends in a classifier")  # Program refuses any other
 
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import BIAS_LIMIT, THRESHOLD_LIMIT, Layer, Program, Shape, Weights, raw_groups
+from s2nn.hw.spec.program import BIAS_LIMIT, INPUT, THRESHOLD_LIMIT, Layer, Program, Shape, Weights, group_taps
 from s2nn.hw.spec.semantics import IntArray, bipolar_planes
 from s2nn.model.codebook import TAPS, pattern_of
 from s2nn.model.fold import FoldedLayer, FoldedNet
@@ -106,17 +106,15 @@ def _weights(layer: FoldedLayer, *, config: AcceleratorConfig, planes: int) -> W
     """Groups of a convolution; a codebook layer stays one only if the configuration decodes codebooks."""
     c_out, c_in = layer.weight.shape[:2]
     if layer.codewords is not None and layer.indices is not None and config.is_codebook:
-        symbols = layer.indices.numpy().astype(np.uint16).reshape(1, c_out, 1, 1, c_in)
+        symbols = layer.indices.numpy().astype(np.uint16).reshape(1, c_out, c_in)
         return Weights(symbols=symbols, codebook=pattern_of(layer.codewords).numpy().astype(np.uint16))
-    return Weights(symbols=raw_groups(bipolar_planes(layer.weight.numpy().astype(np.int64), planes)))
+    return Weights(symbols=group_taps(bipolar_planes(layer.weight.numpy().astype(np.int64), planes)))
 
 
 def _classifier_weights(weight: torch.Tensor, shape: Shape, planes: int) -> Weights:
-    """[classes, C*H*W] as one kernel over the whole map, top-left aligned; the taps beyond are idle."""
-    channels, height, width = shape
-    bits = bipolar_planes(weight.numpy().astype(np.int64).reshape(-1, channels, height, width), planes)
-    beyond = [(0, 3 * ceil_div(size, 3) - size) for size in (height, width)]
-    return Weights(symbols=raw_groups(np.pad(bits, ((0, 0), (0, 0), (0, 0), *beyond))))
+    """[classes, C*H*W] as one kernel over the whole map."""
+    bits = bipolar_planes(weight.numpy().astype(np.int64).reshape(-1, *shape), planes)
+    return Weights(symbols=group_taps(bits))
 
 
 def _leak(tau: float, config: AcceleratorConfig, name: str) -> int:
@@ -126,7 +124,7 @@ def _leak(tau: float, config: AcceleratorConfig, name: str) -> int:
     return round(scaled)
 
 
-def _conv(net: FoldedNet, number: int, in_shape: Shape, config: AcceleratorConfig) -> tuple[Layer, int]:
+def _conv(net: FoldedNet, number: int, source: str, in_shape: Shape, config: AcceleratorConfig) -> tuple[Layer, int]:
     """The layer, and how many of its channels were capped."""
     layer, name, image = net.layers[number], f"conv{number}", number == 0
     soft_reset = not net.config.hard_reset
@@ -146,20 +144,20 @@ def _conv(net: FoldedNet, number: int, in_shape: Shape, config: AcceleratorConfi
                             field="largest input current", source=f"layer {name}")
     params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), layer.theta, fraction_bits=fraction_bits,
                               largest_acc=largest_acc, mantissa_room=room, name=name)
-    lowered = Layer(name=name, kind="conv", in_shape=in_shape, out_shape=(c_out, height, width),
-                    weights=_weights(layer, config=config, planes=planes), pad=1, pool=layer.pool, image_input=image,
-                    threshold=params.threshold, bias=params.bias, negate=params.negate, param_shift=params.param_shift,
-                    leak=leak, soft_reset=soft_reset)
+    lowered = Layer(name=name, kind="conv", source=source, in_shape=in_shape, out_shape=(c_out, height, width),
+                    kernel=(3, 3), weights=_weights(layer, config=config, planes=planes), pad=1, pool=layer.pool,
+                    image_input=image, threshold=params.threshold, bias=params.bias, negate=params.negate,
+                    param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
     return lowered, params.capped
 
 
-def _classifier(net: FoldedNet, in_shape: Shape, config: AcceleratorConfig) -> Layer:
+def _classifier(net: FoldedNet, source: str, in_shape: Shape, config: AcceleratorConfig) -> Layer:
     head = net.layers[-1]
     gain, classes = float(head.gain[0]), len(head.bias)
     ratio = np.rint(_doubles(head.bias) / gain)
     shift = max(0, int(np.abs(ratio).max() / BIAS_LIMIT).bit_length())
-    return Layer(name="classifier", kind="classify", in_shape=in_shape, out_shape=(classes, 1, 1),
-                 weights=_classifier_weights(head.weight, in_shape, net.config.plane_bits),
+    return Layer(name="classifier", kind="classify", source=source, in_shape=in_shape, out_shape=(classes, 1, 1),
+                 kernel=in_shape[1:], weights=_classifier_weights(head.weight, in_shape, net.config.plane_bits),
                  threshold=np.ones(classes, dtype=np.int64), bias=np.rint(ratio / 2.0**shift).astype(np.int64),
                  negate=np.zeros(classes, dtype=bool), param_shift=shift, leak=1 << config.leak_bits,
                  logit_scale=gain / net.config.time_steps)
@@ -167,13 +165,13 @@ def _classifier(net: FoldedNet, in_shape: Shape, config: AcceleratorConfig) -> L
 
 def lower_with_report(net: FoldedNet, config: AcceleratorConfig, *, name: str = "net") -> Lowered:
     """As `lower`, with the report."""
-    layers, capped, shape = [], [], net.config.input_shape
+    layers, capped, source, shape = [], [], INPUT, net.config.input_shape
     for number in range(len(net.layers) - 1):
-        layer, channels = _conv(net, number, shape, config)
+        layer, channels = _conv(net, number, source, shape, config)
         layers.append(layer)
         capped.append(channels)
-        shape = layer.out_shape
-    layers.append(_classifier(net, shape, config))
+        source, shape = layer.name, layer.out_shape
+    layers.append(_classifier(net, source, shape, config))
     program = Program(name=name, steps=net.config.time_steps, leak_bits=config.leak_bits,
                       fraction_bits=config.fraction_bits, layers=tuple(layers))
     # Everything the configuration limits (buffers, widths, chunks) is a rule of the contract: let it judge the program.

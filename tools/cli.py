@@ -32,6 +32,7 @@ class Level(StrEnum):
     """How `sim` runs a program."""
 
     functional = "functional"
+    engine = "engine"
     rtl = "rtl"
 
 
@@ -72,21 +73,25 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
 @main.command()
 @refuses_bad_input
 def sim(folder: Annotated[Path, typer.Argument(help="An exported folder, see `s2nn export`.")], *,
-        level: Annotated[Level, typer.Option(help="Golden model or RTL.")] = Level.functional,
+        level: Annotated[Level, typer.Option(help="Golden model, cycle engine or RTL.")] = Level.functional,
         images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
         dataset: Annotated[str | None, typer.Option(help="Data set.", show_default="that of the training")] = None,
         build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
+        trace: Annotated[Path | None, typer.Option(help="Write what ran when for Perfetto; engine only.")] = None,
+        layers: Annotated[Path | None, typer.Option(help="Write counters by layer as CSV; engine only.")] = None,
         as_json: Json = False) -> None:
-    """Run one exported net on test images, on the golden model or on the RTL.
+    """Run one exported net on test images, on the golden model, in the cycle engine or on the RTL.
 
-    Example: s2nn sim build/export/mnist5k-eta4 --level functional --images 100
+    Example: s2nn sim build/export/mnist5k-eta4 --level engine --images 100
     """
-    from s2nn.tools.simulate import simulate_export, simulation_table
+    from s2nn.tools.simulate import layers_table, simulate_export, simulation_table
 
     output = Output(as_json=as_json)
+    if level is not Level.engine and (trace or layers):
+        raise SimulationError("only the engine knows layers and spans: level must be engine", value=level.value)
     result = simulate_export(folder, level=level.value, images=images, dataset=dataset, data_root=data, build_dir=build,
-                             stall_probability=stalls, seed=seed, tell=output.tell)
-    output.show(simulation_table(result))
+                             stall_probability=stalls, seed=seed, trace=trace, layers_csv=layers, tell=output.tell)
+    output.show(simulation_table(result), *([layers_table(result)] if result["layers"] else []))
     output.result(result)
     if result["failures"]:
         raise SimulationError("RTL and golden model must agree:\n" + "\n".join(result["failures"]), source=folder)
@@ -252,6 +257,29 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
         chosen = [result for result in results if result.label.startswith(f"{name}-")]
         write_report(chosen, out / f"synth-{name}.json", baseline=baseline_label(name))
         output.show(results_table(chosen, baseline=baseline_label(name)))
+    output.result([dataclasses.asdict(result) for result in results])
+
+
+@main.command("synth-pe")
+@refuses_bad_input
+def synth_pe(*, etas: Annotated[list[int] | None, typer.Option("--eta", help="Index bits; default: 4 5 6.")] = None,
+             lanes: Annotated[list[int] | None, typer.Option("--lanes", help="Default: 8 16 32 64.")] = None,
+             target: Annotated[str, typer.Option(help="FPGA.")] = "ecp5-85k",
+             out: Annotated[Path, typer.Option(help="Folder for netlists and synth-pe.json.")] = BUILD / "synth-pe",
+             area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
+             seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
+    """Synthesise the PE array alone, decode-then-popcount beside popcount-then-select, over index bits and lanes.
+
+    Example: s2nn synth-pe --eta 4 --lanes 16
+    """
+    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, synthesise_pe_arrays
+    from s2nn.tools.synth_report import results_table, write_report
+
+    output = Output(as_json=as_json)
+    results = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, out=out, target=target,
+                                   place_and_route=not area_only, seed=seed, tell=output.tell)
+    write_report(results, out / "synth-pe.json")
+    output.show(results_table(results))
     output.result([dataclasses.asdict(result) for result in results])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s2nn.hw.spec.atomic import write_bytes_atomic, write_json_atomic, write_text_atomic
-from s2nn.hw.spec.build import build_image, recover_program
+from s2nn.hw.spec.build import LayerNames, build_image, recover_program
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import ImageFormatError, LoweringError
 from s2nn.hw.spec.image import MemoryImage, parse_image
@@ -78,8 +78,9 @@ def load_export(folder: Path, config: AcceleratorConfig | None = None) -> tuple[
 def _recover(config: AcceleratorConfig, image: MemoryImage, manifest: Manifest, source: Path) -> Program:
     try:
         return recover_program(
-            config, image, name=manifest.net, layer_names=[layer.name for layer in manifest.layers],
-            num_classes=manifest.classes, c_outs=[layer.out_shape[0] for layer in manifest.layers],
+            config, image, name=manifest.net, spike_input=manifest.spike_input,
+            layers=[LayerNames(name=layer.name, source=layer.source, residual=layer.residual, c_out=layer.out_shape[0])
+                    for layer in manifest.layers],
             logit_scale=float(manifest.layers[-1].logit_scale) if manifest.layers else 1.0)
     except ImageFormatError:
         raise

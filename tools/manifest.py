@@ -16,11 +16,12 @@ from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
 from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
+from s2nn.hw.spec.placement import place_resident
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
 
 FORMAT = "s2nn-manifest"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: The rules that one net gives different answers under; `s2nn.hw.spec.semantics` defines them.
 SEMANTICS = {
@@ -28,10 +29,12 @@ SEMANTICS = {
     "order": "leak, then add the current, then compare, then reset; the membrane is 0 before the first step",
     "leak": "floor(membrane * leak / 2**leak_bits), arithmetic shift, so negative values round towards minus infinity",
     "current": "sign * accumulator * 2**fraction_bits + bias; image input and classifier without 2**fraction_bits",
-    "weights": "planes of +1 (bit 1) and -1 (bit 0), most significant first: w = sum 2**k * b_k, an odd integer",
+    "weights": "planes of +1 (bit 1) and -1 (bit 0), most significant first: w = sum 2**k * b_k, an odd integer; nine "
+               "zeros where a group points to the zero codeword",
+    "residual": "add: x + s, iand: x and not s, with the spikes s of the layer and the residual map x, per time step",
     "overflow": "none: no value leaves its width, which is proven before packing",
-    "pool": "2x2 maximum of the spikes, stride 2; an odd last row or column is dropped",
-    "input": "8-bit pixels as bit planes, most significant first; the same image at every time step",
+    "pool": "2x2 maximum or sum of the spikes, stride 2; an odd last row or column is dropped",
+    "input": "8-bit pixels as bit planes, most significant first; the same image at every time step; or spikes",
     "classifier": "logit = sum of its current over all time steps, without leak and threshold; of equal logits the "
                   "lowest class wins",
 }
@@ -43,19 +46,25 @@ class ManifestLayer:
 
     `weights` counts the taps that meet the map (a kernel's taps that only ever lie outside it are stored but no
     weights); `bits_per_weight` is index bits per weight without padding, `stored_bits_per_weight` with the padding and
-    the codebook. theta = threshold mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is
-    worth.
+    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. theta = threshold
+    mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is worth.
     """
 
     name: str
     kind: str
+    source: str
+    residual: str | None
+    residual_op: str | None
     in_shape: tuple[int, int, int]
     conv_shape: tuple[int, int, int]
     out_shape: tuple[int, int, int]
-    kernel_taps: tuple[int, int]
+    kernel: tuple[int, int]
+    grouping: str
+    shared_taps: bool
     stride: int
     pad: int
     pool: bool
+    pool_op: str
     image_input: bool
     weight_format: str
     planes: int
@@ -69,6 +78,7 @@ class ManifestLayer:
     negated_channels: int
     logit_scale: float
     weights: int
+    resident: bool
     index_bytes: int
     index_padding_bytes: int
     params_bytes: int
@@ -95,7 +105,7 @@ class Manifest:
 
     Parameters
     ----------
-    net, steps, classes, leak_bits, fraction_bits : of the program.
+    net, steps, spike_input, classes, leak_bits, fraction_bits : of the program.
     config : fields of the accelerator configuration. config_digest : its digest as hex.
     image_version : of the memory image. image_bytes, image_sha256 : of image.bin.
     sizes : bytes by kind of section, of header and table, of alignment; they add up to image_bytes.
@@ -104,6 +114,7 @@ class Manifest:
 
     net: str
     steps: int
+    spike_input: bool
     classes: int
     leak_bits: int
     fraction_bits: int
@@ -171,15 +182,17 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         kind=section.kind.name.lower(), layer=section.layer, offset=offset, bytes=len(section.data),
         padding_bytes=end - offset - len(section.data), sha256=hashlib.sha256(section.data).hexdigest(),
     ) for section, offset, end in zip(image.sections, offsets, ends, strict=True))
-    layers = tuple(_describe_layer(config, layer) for layer in program.layers)
+    resident = place_resident(config, program)
+    layers = tuple(_describe_layer(config, layer, resident=layer.name in resident) for layer in program.layers)
     sizes = {"header": offsets[0], **dict.fromkeys(("descriptors", "codebook", "params", "index"), 0)}
     for section in sections:
         sizes[section.kind] += section.bytes
     sizes["alignment"] = sum(section.padding_bytes for section in sections)
     return Manifest(
-        net=program.name, steps=program.steps, classes=program.num_classes, leak_bits=program.leak_bits,
-        fraction_bits=program.fraction_bits, config=config.to_json(), config_digest=config.digest.hex(),
-        image_version=VERSION, image_bytes=len(data), image_sha256=hashlib.sha256(data).hexdigest(), layers=layers,
+        net=program.name, steps=program.steps, spike_input=program.spike_input, classes=program.num_classes,
+        leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, config=config.to_json(),
+        config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
+        image_sha256=hashlib.sha256(data).hexdigest(), layers=layers,
         sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers), provenance=dict(provenance or {}))
 
 
@@ -200,21 +213,22 @@ def _first_difference(one: Any, two: Any, name: str) -> str | None:
     return next((found for part in parts if (found := _first_difference(*part))), None)
 
 
-def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
-    _, c_out, groups_y, groups_x, c_in = layer.weights.symbols.shape
-    codebook = layer.weights.codebook
-    weights = c_out * c_in * _taps_on_map(layer, axis=1) * _taps_on_map(layer, axis=2)
+def _describe_layer(config: AcceleratorConfig, layer: Layer, *, resident: bool) -> ManifestLayer:
+    codebook, c_out, c_in = layer.weights.codebook, layer.out_shape[0], layer.in_shape[0]
+    weights = c_out * c_in * (1 if layer.shared_taps else _taps_on_map(layer, axis=1) * _taps_on_map(layer, axis=2))
     codebook_bytes = 0 if codebook is None else len(pack_codebook(config, codebook))
     index_bytes = num_tiles(config, layer) * tile_bytes(config, layer)
     return ManifestLayer(
-        name=layer.name, kind=layer.kind, in_shape=layer.in_shape, conv_shape=layer.conv_shape,
-        out_shape=layer.out_shape, kernel_taps=(3 * groups_y, 3 * groups_x), stride=layer.stride, pad=layer.pad,
-        pool=layer.pool, image_input=layer.image_input, weight_format="raw" if codebook is None else "codebook",
+        name=layer.name, kind=layer.kind, source=layer.source, residual=layer.residual,
+        residual_op=None if layer.residual_op is None else layer.residual_op.value, in_shape=layer.in_shape,
+        conv_shape=layer.conv_shape, out_shape=layer.out_shape, kernel=layer.kernel, grouping=layer.grouping.value,
+        shared_taps=layer.shared_taps, stride=layer.stride, pad=layer.pad, pool=layer.pool, pool_op=layer.pool_op.value,
+        image_input=layer.image_input, weight_format="raw" if codebook is None else "codebook",
         planes=layer.weights.num_planes, symbol_bits=layer.weights.symbol_bits, group_taps=9,
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,
         param_shift=layer.param_shift, threshold_range=_range(layer.threshold), bias_range=_range(layer.bias),
         negated_channels=int(layer.negate.sum()), logit_scale=float(layer.logit_scale), weights=weights,
-        index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
+        resident=resident, index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
         params_bytes=num_tiles(config, layer) * config.lanes * PARAM_BYTES, codebook_bytes=codebook_bytes,
         bits_per_weight=layer.weight_bits / weights,
         stored_bits_per_weight=8 * (index_bytes + codebook_bytes) / weights)
@@ -222,9 +236,8 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer) -> ManifestLayer:
 
 def _taps_on_map(layer: Layer, *, axis: int) -> int:
     """Rows (axis 1) or columns (axis 2) of the kernel that meet the map at one output position at least."""
-    taps = 3 * layer.weights.symbols.shape[axis + 1]
     starts = np.arange(layer.conv_shape[axis]) * layer.stride - layer.pad  # (positions,)
-    places = starts[:, None] + np.arange(taps)  # (positions, taps)
+    places = starts[:, None] + np.arange(layer.kernel[axis - 1])  # (positions, taps)
     return int(((places >= 0) & (places < layer.in_shape[axis])).any(axis=0).sum())
 
 

@@ -1,6 +1,6 @@
 """Kernel frequencies and spikes of the grid's nets: measured on the shipped checkpoints, or assumed and said so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
-from s2nn.hw.sim.activity import pixel_planes
-from s2nn.hw.sim.net_shapes import INPUT, NetShape
+from s2nn.hw.sim.net_shapes import NetShape
 from s2nn.hw.sim.work import LayerActivity, independent_activity, measured_activity
 from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError
+from s2nn.hw.spec.program import INPUT
 from s2nn.tools.lowering import common_dataset, load_workload, lower_checkpoint, shipped_pair
 
 #: Net that the shipped checkpoints are of.
@@ -84,10 +84,12 @@ def _measured(config: AcceleratorConfig, steps: int, images: int, data_root: Pat
     activities, rates = [], {}
     for lowered in pair:
         result = functional.run(lowered.program, workload.images)
-        maps = [[pixel_planes(pixels) for pixels in workload.images]] + [[*layer.spikes] for layer in result.layers]
-        inputs: Sequence[tuple[Any, Any]] = list(zip(lowered.program.layers, maps, strict=True))
-        activities.append({layer.name: measured_activity(config, layer, planes) for layer, planes in inputs})
-        rates[lowered.checkpoint] = {layer.name: float(np.mean(planes)) for layer, planes in inputs}
+        maps = {INPUT: workload.images} | {layer.name: layer.spikes for layer in result.layers}
+        layers = lowered.program.layers
+        activities.append({layer.name: measured_activity(config, lowered.program, layer, list(maps[layer.source]))
+                           for layer in layers})
+        rates[lowered.checkpoint] = {layer.name: float(np.unpackbits(maps[layer.source]).mean()) if layer.image_input
+                                     else float(maps[layer.source].mean()) for layer in layers}
     compared = pair[0].program.layers[1:-1]
     names = " and ".join(lowered.checkpoint for lowered in pair)
     return NetStatistics(

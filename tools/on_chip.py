@@ -3,7 +3,7 @@
 Counted from the performance counters by layer, so that energy is a function of what stats.json holds:
 
     weight buffer   one bank read of `lanes` bits per bit of a symbol, one bank write per slice
-    spike buffer    nine bank reads of one word per window, one write per word
+    spike buffer    bank reads and writes of one word
     codebook        one nine-bit entry per lane and active window of a codebook layer, through a multiplexer as deep as
                     the index is wide
     PE array        a popcount of nine and an accumulation per lane and time lane with a spike, and once more for the
@@ -20,7 +20,7 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 #: Counters that decide the on-chip energy; a layer that does not hold one counts 0.
 _COUNTERS = ("array.adds", "neuron.updates", "weight_buffer.slice_reads", "weight_buffer.slice_writes",
-             "spike_buffer.window_reads", "spike_buffer.word_writes")
+             "spike_buffer.word_reads", "spike_buffer.word_writes")
 
 
 def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, int]], *,
@@ -36,12 +36,12 @@ def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, 
     word_bits, adds, updates = config.word_bits, counts["array.adds"], counts["neuron.updates"]
     accumulations = adds + adds // config.lanes
     memories = [
-        SramActivity(name="weight_buffer", capacity_bytes=2 * config.weight_rows * config.lanes // 8,
+        SramActivity(name="weight_buffer", capacity_bytes=config.weight_bank_rows * config.lanes // 8,
                      word_bits=config.lanes, reads=counts["weight_buffer.slice_reads"],
                      writes=counts["weight_buffer.slice_writes"]),
         SramActivity(name="spike_buffer", word_bits=word_bits,
                      capacity_bytes=spike_bank_bytes or config.spike_words * word_bits // 8,
-                     reads=GROUP_TAPS * counts["spike_buffer.window_reads"],
+                     reads=counts["spike_buffer.word_reads"],
                      writes=counts["spike_buffer.word_writes"]),
     ]
     logic = [

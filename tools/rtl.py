@@ -7,21 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.rtl.verilog import write_verilog
+from s2nn.hw.sim import memory_map
 from s2nn.hw.sim.activity import Addresses
 from s2nn.hw.sim.dram import DEFAULT_PRESET
 from s2nn.hw.sim.dram.stats import DramStats
 from s2nn.hw.sim.dram_sums import difference
-from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.registers import ErrorCode
-from s2nn.hw.tb.runner import REGION_BYTES, RtlRun, simulate_rtl
+from s2nn.hw.tb.runner import RtlRun, simulate_rtl
+from s2nn.tools.bus_books import by_stream
 from s2nn.tools.simulation import SimulatedImage, Tell
-
-# Section kinds of the image to the streams that read them; "input" and "logits" are regions of their own.
-_STREAM_OF_REGION = {"descriptors": "descriptor", "codebook": "codebook", "params": "params", "index": "index",
-                     "input": "input", "logits": "logits"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +40,7 @@ class RtlSimulator:
 
     def addresses(self, image: MemoryImage) -> Addresses:
         """Where the bench puts things."""
-        start = ceil_div(len(image.to_bytes()), REGION_BYTES) * REGION_BYTES
-        return Addresses(image=0, input=start, output=start + REGION_BYTES)
+        return memory_map.place(len(image.to_bytes()))
 
     def run(self, config: AcceleratorConfig, program: Program, image: MemoryImage, images: NDArray[np.uint8], *,
             run_dir: Path, tell: Tell) -> list[SimulatedImage]:
@@ -72,15 +69,7 @@ def simulated_image(program: Program, run: RtlRun, number: int) -> SimulatedImag
     for layer, maps in zip(program.layers, run.spikes, strict=False):
         spikes.append(maps[:, :layer.out_shape[0]])
         stray += int(maps[:, layer.out_shape[0]:].sum())
-    num_bytes = dict.fromkeys(_STREAM_OF_REGION.values(), 0)  # by stream
-    num_bursts = dict(num_bytes)
-    for region, traffic in run.axi["regions"].items():
-        stream = _STREAM_OF_REGION[region.split(".")[0]]
-        direction = "write" if stream == "logits" else "read"
-        num_bytes[stream] += traffic[f"{direction}_bytes"]
-        num_bursts[stream] += traffic[f"{direction}_bursts"]
-    for moved, unit in ((num_bytes, "bytes"), (num_bursts, "bursts")):
-        moved["other"] = run.axi[f"read_{unit}"] + run.axi[f"write_{unit}"] - sum(moved.values())
+    num_bytes, num_bursts = by_stream(run.axi)
     dram = difference(DramStats.from_dict(run.dram["after"]), DramStats.from_dict(run.dram["before"]))
     return SimulatedImage(logits=run.logits[:program.num_classes], spikes=tuple(spikes), stray_spikes=stray,
                           counters=run.counters, bus_bytes=num_bytes, bus_bursts=num_bursts, dram=dram)

@@ -1,5 +1,6 @@
 """Checks of a simulated run: equal to the golden model bit for bit, and to its own books byte for byte."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim.activity import READ_STREAMS
-from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.registers import Cause
@@ -86,8 +87,8 @@ def _spikes(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
         expected = layer.spikes[number]
         if spikes.shape != expected.shape:
             lines.append(f"{layer.name} has shape {spikes.shape}, must be {expected.shape}")
-        elif wrong := int((np.asarray(spikes, dtype=np.bool_) != expected).sum()):
-            t, c, y, x = (int(i[0]) for i in np.nonzero(np.asarray(spikes, dtype=np.bool_) != expected))
+        elif wrong := int((spikes != expected).sum()):
+            t, c, y, x = (int(i[0]) for i in np.nonzero(spikes != expected))
             lines.append(f"{layer.name} differs in {wrong} of {expected.size} spikes, first at step {t}, channel {c}, "
                          f"row {y}, column {x}")
     return lines
@@ -126,13 +127,16 @@ def _bus(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
 
 
 def _sections(config: AcceleratorConfig, manifest: Manifest, counters: Mapping[str, int], number: int) -> list[str]:
-    channels, height, width = manifest.layers[0].in_shape
+    resident_bytes = sum(layer.index_bytes for layer in manifest.layers if layer.resident)
+    input_bytes = math.prod(manifest.layers[0].in_shape)
+    if manifest.spike_input:
+        input_bytes *= ceil_div(manifest.steps, PIXEL_BITS)
     expected = {
         "descriptor": manifest.sizes["descriptors"],
         "codebook": manifest.sizes["codebook"],
         "params": manifest.sizes["params"],
-        "index": manifest.sizes["index"],
-        "input": ceil_div(channels * height * width, config.axi_bytes) * config.axi_bytes,
+        "index": manifest.sizes["index"] - (resident_bytes if number else 0),  # the first image reads them for all
+        "input": ceil_div(input_bytes, config.axi_bytes) * config.axi_bytes,
     }
     return [f"image {number}: {stream} read {counters[f'dram.{stream}_read_bytes']} bytes, must be {size}"
             for stream, size in expected.items() if counters[f"dram.{stream}_read_bytes"] != size]

@@ -57,6 +57,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             # Host to sequencer and engine.
             sequencer.i_start.eq(registers.o_start), engine.i_start.eq(sequencer.o_engine_start),
+            engine.i_keep_weights.eq(registers.o_keep_weights),
             engine.i_image_address.eq(registers.o_image_address),
             engine.i_descriptor_offset.eq(registers.o_descriptor_offset),
             engine.i_input_address.eq(registers.o_input_address),

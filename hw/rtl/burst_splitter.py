@@ -85,7 +85,7 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 high.eq(high + 1),
                 low.eq(Mux(near_boundary, 0, low)),
-                left.eq(left - limit - 1),
+                left.eq(left + ~Cat(limit, Const(0, self._count_bits - axi.LENGTH_BITS))),  # left - limit - 1
                 busy.eq(~last),
             ]
         return m

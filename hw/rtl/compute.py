@@ -2,12 +2,11 @@
 
 from itertools import pairwise
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.rtl.decoder import CodewordDecoder
 from s2nn.hw.rtl.layouts import Tags, op_layout, sums_layout
 from s2nn.hw.rtl.pe_array import PEArray
 from s2nn.hw.rtl.weight_buffer import WeightBuffer
@@ -15,23 +14,23 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
 class ComputePipeline(wiring.Component):
-    """Weight buffer -> codeword decoder -> PE array, and beside them the window: rotated to tap order, then delayed.
+    """Weight buffer -> PE array, and beside the buffer the window: rotated to tap order, then delayed.
 
     Members
     -------
     i_codebook, i_symbol_bits : of the layer.
     i_valid, i : operations from the scanner; taken while o_enable is high.
     o_enable : the pipeline moves; the scanner moves with it.
-    o_valid, i_ready, o : finished sums for the neurons.
+    o_valid, i_ready_next, o : finished sums for the neurons (see `PEArray`).
     o_release : pulse, the last operation of a tile has read its weights.
     o_busy : operations or sums are inside.
-    weights, codebook : the loading sides (see `WeightBuffer` and `CodewordDecoder`).
+    weights, array : the loading sides, of weights and codebook (see `WeightBuffer` and `PEArray`).
 
-    Latency: six cycles from `i` to o_valid.
+    Latency: nine cycles from `i` to o_valid.
     """
 
     def __init__(self, config: AcceleratorConfig):
-        self._weights, self._decoder, self._array = WeightBuffer(config), CodewordDecoder(config), PEArray(config)
+        self._weights, self._array = WeightBuffer(config), PEArray(config)
         self._config = config
         super().__init__({
             "i_codebook": In(1),
@@ -40,7 +39,7 @@ class ComputePipeline(wiring.Component):
             "i": In(op_layout(config)),
             "o_enable": Out(1),
             "o_valid": Out(1),
-            "i_ready": In(1),
+            "i_ready_next": In(1),
             "o": Out(sums_layout(config)),
             "o_release": Out(1),
             "o_busy": Out(1),
@@ -52,28 +51,26 @@ class ComputePipeline(wiring.Component):
         return self._weights
 
     @property
-    def decoder(self) -> CodewordDecoder:
-        """The codeword decoder, for its loading side."""
-        return self._decoder
+    def array(self) -> PEArray:
+        """The PE array, for the codebook's loading side."""
+        return self._array
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.weights, m.submodules.decoder, m.submodules.array = self._weights, self._decoder, self._array
-        weights, decoder, array = self._weights, self._decoder, self._array
+        m.submodules.weights, m.submodules.array = weights, array = self._weights, self._array
         enable = ~array.o_stall
         m.d.comb += [
-            self.o_enable.eq(enable), weights.i_enable.eq(enable), decoder.i_enable.eq(enable),
-            array.i_enable.eq(enable),
+            self.o_enable.eq(enable), weights.i_enable.eq(enable), array.i_enable.eq(enable),
             weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
-            weights.i_half.eq(self.i.tags.half), weights.i_row.eq(self.i.weight_row),
+            weights.i_row.eq(self.i.weight_row),
             weights.i_phase.eq(self.i.weight_phase), weights.i_channel_row.eq(self.i.channel_row),
             weights.i_channel_phase.eq(self.i.channel_phase),
-            decoder.i_codebook.eq(self.i_codebook), decoder.i_index_bits.eq(self.i_symbol_bits),
-            decoder.i_symbols.eq(weights.o), array.i_weights.eq(decoder.o),
-            self.o_valid.eq(array.o_valid), array.i_ready.eq(self.i_ready), self.o.eq(array.o),
+            array.i_codebook.eq(self.i_codebook), array.i_index_bits.eq(self.i_symbol_bits),
+            array.i_symbols.eq(weights.o),
+            self.o_valid.eq(array.o_valid), array.i_ready_next.eq(self.i_ready_next), self.o.eq(array.o),
         ]
 
-        # The window's way: four stages beside address, read, rotate (weight buffer) and decode.
+        # The window's way: four stages beside address, read, hold and rotate in the weight buffer.
         stage = data.StructLayout({"valid": 1, "tags": Tags, "window": data.ArrayLayout(self._config.time_lanes,
                                                                                        GROUP_TAPS)})
         stages = [Signal(stage, name=f"stage{k}") for k in range(4)]
@@ -88,7 +85,7 @@ class ComputePipeline(wiring.Component):
             array.i_valid.eq(stages[-1].valid), array.i_tags.eq(stages[-1].tags),
             array.i_window.eq(stages[-1].window),
             self.o_release.eq(enable & stages[-1].valid & stages[-1].tags.tile_last),
-            self.o_busy.eq(stages[0].valid | stages[1].valid | stages[2].valid | stages[3].valid | array.o_busy),
+            self.o_busy.eq(Cat(stage.valid for stage in stages).any() | array.o_busy),
         ]
         return m
 
@@ -96,10 +93,10 @@ class ComputePipeline(wiring.Component):
 def _bank_of_tap(m: Module, op: data.View, row: int, column: int) -> Value:
     """The window's tap (row, column) from bank order: bank ((row_mod + row) mod 3, (col_mod + column) mod 3)."""
     tap = Signal.like(op.window[0], name=f"tap{row}{column}")
-    with m.Switch(3 * op.row_mod + op.col_mod):
+    with m.Switch(Cat(op.col_mod, op.row_mod)):
         for first_row in range(3):
             for first_column in range(3):
-                with m.Case(3 * first_row + first_column):
+                with m.Case(first_row << 2 | first_column):
                     bank = (first_row + row) % 3 * 3 + (first_column + column) % 3
                     m.d.comb += tap.eq(op.window[bank])
     return tap

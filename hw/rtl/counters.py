@@ -66,7 +66,7 @@ class PerformanceCounters(wiring.Component):
             "array.adds": (e.active_time_lanes, lanes),
             "weight_buffer.slice_reads": (e.slice_reads, 1),
             "weight_buffer.slice_writes": (e.slice_writes, 1),
-            "spike_buffer.window_reads": (e.window_read, 1),
+            "spike_buffer.word_reads": (e.words_read, 1),
             "spike_buffer.word_writes": (e.word_write, 1),
             "neuron.updates": (e.update, lanes),
             "neuron.spikes": (e.spikes, 1),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import axi
 from s2nn.hw.rtl.burst_splitter import BurstSplitter
+from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.registers import Stream
 
@@ -47,8 +48,9 @@ class ReadDma(wiring.Component):
 
     Contract
     --------
-    AR outputs are registered and hold until ARREADY. Back-pressure on `o_data` reaches the memory through RREADY, which
-    depends on `o_data.ready` but on no bus input. A beat with an error response is passed on like any other.
+    AR outputs are registered and hold until ARREADY. Back-pressure on `o_data` reaches the memory through RREADY a
+    beat late: RREADY comes from a register (and `i_discard`), and two beats have room. A beat with an
+    error response is passed on like any other.
     While `i_discard` is high, requests are taken and dropped, incoming beats are accepted and dropped, a beat waiting
     on `o_data` is withdrawn, and no burst is started; one already on AR stays until the memory takes it. Hold it until
     `o_idle`, which is then certain to come: the DMA is then as after reset. `o_error` reports dropped beats too.
@@ -125,20 +127,20 @@ class ReadDma(wiring.Component):
         with m.If(ar_free):
             m.d.sync += self.axi.arvalid.eq(load)
 
-        # Data channel: one register between the bus and the engine.
+        # Data channel: a skid buffer between the bus and the engine, so RREADY does not depend on the engine's logic.
+        beats = SkidBuffer(read_beat_layout(self._config))
+        m.submodules.beats = ResetInserter(self.i_discard)(beats)
+        wiring.connect(m, beats.o, wiring.flipped(self.o_data))
         r_owner = data.View(owner, owners.r_data)
         beat = self.axi.rvalid & self.axi.rready
         m.d.comb += [
-            self.axi.rready.eq(~self.o_data.valid | self.o_data.ready | self.i_discard),
+            self.axi.rready.eq(beats.i.ready | self.i_discard),
+            beats.i.valid.eq(self.axi.rvalid),
+            beats.i.payload.data.eq(self.axi.rdata),
+            beats.i.payload.stream.eq(r_owner.stream),
+            beats.i.payload.last.eq(r_owner.last & self.axi.rlast),
             owners.r_en.eq(beat & self.axi.rlast),
             self.o_idle.eq(splitter.o_idle & ~owners.r_rdy & ~self.o_data.valid),
         ]
-        with m.If(self.axi.rready):
-            m.d.sync += [
-                self.o_data.payload.data.eq(self.axi.rdata),
-                self.o_data.payload.stream.eq(r_owner.stream),
-                self.o_data.payload.last.eq(r_owner.last & self.axi.rlast),
-                self.o_data.valid.eq(beat & ~self.i_discard),
-            ]
         m.d.sync += self.o_error.eq(beat & (self.axi.rresp != axi.Response.OKAY))
         return m

@@ -1,6 +1,6 @@
 """The engine: from read data to spikes and logits. A program's state lives here, so one reset ends a run."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,13 +12,16 @@ from s2nn.hw.rtl.layouts import DescriptorLayout
 from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.rtl.params import ParamsLoader
-from s2nn.hw.rtl.popcount import popcount
+from s2nn.hw.rtl.popcount import add_all, popcount
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.rtl.spike_buffer import SpikeBuffer
 from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
 from s2nn.hw.rtl.window import WindowReader
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 from s2nn.hw.spec.registers import ErrorCode
+
+#: Bits of a spike word that are counted in one cycle; a word that is narrower is padded with zeros.
+_SPIKES_AT_ONCE = 16
 
 
 def events_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -28,7 +31,7 @@ def events_layout(config: AcceleratorConfig) -> data.StructLayout:
         "stall": 1,                            # sums wait for the neurons
         "active_time_lanes": range(config.time_lanes + 1),  # time lanes with a spike in this cycle's window
         "slice_writes": range(config.slices_per_beat + 1), "slice_reads": range(GROUP_TAPS + 1),
-        "window_read": 1, "word_write": 1, "update": 1,
+        "words_read": range(GROUP_TAPS + 1), "word_write": 1, "update": 1,
         "spikes": range(config.word_bits + 1),
     })
 
@@ -38,7 +41,8 @@ class Engine(wiring.Component):
 
     Members
     -------
-    i_start, i_image_address, i_descriptor_offset, i_input_address : a run begins.
+    i_start, i_image_address, i_descriptor_offset, i_input_address : a run begins. i_keep_weights : the resident weights
+        are in the buffer.
     o_request, i_data : read DMA. o_logits : logits for the write DMA.
     o_descriptor, o_descriptor_valid : the layer to run next. i_take : it becomes the current one.
     i_start_input, i_start_layer : pulses in a cycle after i_take.
@@ -50,7 +54,7 @@ class Engine(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_start": In(1),
+            "i_start": In(1), "i_keep_weights": In(1),
             "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
             "o_request": Out(stream.Signature(dma_read.REQUEST)),
             "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
@@ -85,19 +89,22 @@ class Engine(wiring.Component):
         wiring.connect(m, fetcher.o_input, loader.i)
         wiring.connect(m, fetcher.o_params, params.i)
         wiring.connect(m, fetcher.o_weights, compute.weights.i)
-        wiring.connect(m, fetcher.o_codebook, compute.decoder.i)
+        wiring.connect(m, fetcher.o_codebook, compute.array.i_codewords)
         wiring.connect(m, wiring.flipped(self.o_request), fetcher.o_request)
         wiring.connect(m, wiring.flipped(self.i_data), fetcher.i_data)
         m.d.comb += [
-            fetcher.i_start.eq(self.i_start), fetcher.i_image_address.eq(self.i_image_address),
+            fetcher.i_start.eq(self.i_start), fetcher.i_keep_weights.eq(self.i_keep_weights),
+            fetcher.i_image_address.eq(self.i_image_address),
             fetcher.i_descriptor_offset.eq(self.i_descriptor_offset), fetcher.i_input_address.eq(self.i_input_address),
             self.o_descriptor.eq(fetcher.o_descriptor), self.o_descriptor_valid.eq(fetcher.o_descriptor_valid),
             fetcher.i_descriptor_take.eq(self.i_take), fetcher.i_params_take.eq(neuron.o_params_take),
             fetcher.i_release.eq(compute.o_release), fetcher.i_tile_take.eq(loop_nest.o_tile_take),
             loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
-            compute.weights.i_fill_start.eq(fetcher.o_weights_next),
-            compute.weights.i_fill_half.eq(fetcher.o_weights_half),
-            compute.decoder.i_load_start.eq(fetcher.o_codebook_next),
+            compute.weights.i_fill_next.eq(fetcher.o_weights_next),
+            compute.weights.i_fill_row.eq(fetcher.o_weights_row),
+            compute.weights.i_fill_rows.eq(fetcher.o_weights_rows),
+            compute.array.i_load_start.eq(fetcher.o_codebook_next),
+            compute.array.i_codebook_half.eq(fetcher.o_codebook_half),
             self.o_error.eq(fetcher.o_error),
         ]
 
@@ -111,17 +118,20 @@ class Engine(wiring.Component):
             scanner.i_enable.eq(compute.o_enable), scanner.i_symbol_bits.eq(layer.symbol_bits),
             compute.i_valid.eq(scanner.o_valid), compute.i.eq(scanner.o), compute.i_codebook.eq(layer.codebook),
             compute.i_symbol_bits.eq(layer.symbol_bits),
-            neuron.i_valid.eq(compute.o_valid), compute.i_ready.eq(neuron.o_ready), neuron.i.eq(compute.o),
-            neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o),
+            neuron.i_valid.eq(compute.o_valid), compute.i_ready_next.eq(neuron.o_ready_next), neuron.i.eq(compute.o),
+            neuron.i_descriptor.eq(layer), neuron.i_params.eq(params.o), neuron.i_params_valid.eq(params.o_valid),
+            params.i_take.eq(neuron.o_params_take),
         ]
 
         # Neurons (or the input image) -> pool and address -> spike buffer; the classifier's logits leave.
         m.d.comb += [
             loader.i_descriptor.eq(layer), loader.i_start.eq(self.i_start_input),
             writer.i_descriptor.eq(layer), writer.i_start.eq(self.i_start_input | self.i_start_layer),
-            neuron.o.ready.eq(1),  # the writer always takes, and only one of its sources is ever at work
-            writer.i.valid.eq(neuron.o.valid | loader.o.valid),
+            neuron.o.ready.eq(writer.i.ready),
+            writer.i.valid.eq(neuron.o.valid | loader.o.valid),  # only one of the two is ever at work
             writer.i.payload.eq(neuron.o.payload),
+            writer.i_residual.valid.eq(window.o_residual.valid), window.o_residual.ready.eq(writer.i_residual.ready),
+            writer.i_residual.payload.eq(window.o_residual.payload),
             spike_buffer.i_write_enable.eq(writer.o_write_enable),
             spike_buffer.i_write_address.eq(writer.o_write_address),
             spike_buffer.i_write_word.eq(writer.o_write_word),
@@ -132,6 +142,7 @@ class Engine(wiring.Component):
         with m.If(loader.o_busy):
             m.d.comb += writer.i.payload.eq(loader.o.payload)
 
+        words_read = Signal(range(GROUP_TAPS + 1))
         active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
                              & Cat(scanner.o.window[tap][t] for tap in range(GROUP_TAPS)).any()
                              for t in range(config.time_lanes)]
@@ -139,16 +150,22 @@ class Engine(wiring.Component):
             self.o_input_busy.eq(loader.o_busy), self.o_loop_busy.eq(loop_nest.o_busy),
             self.o_waiting.eq(loop_nest.o_waiting),
             self.o_pipeline_busy.eq(window.o_busy | scanner.o_busy | compute.o_busy | neuron.o_busy
-                                    | writer.o_write_enable.any()),
+                                    | writer.o_busy),
             self.o_events.issue_active.eq(scanner.o_issue & scanner.o_issue_active),
             self.o_events.issue_silent.eq(scanner.o_issue & ~scanner.o_issue_active),
             self.o_events.stall.eq(~compute.o_enable),
             self.o_events.active_time_lanes.eq(sum(active_time_lanes[1:], active_time_lanes[0])),
             self.o_events.slice_writes.eq(compute.weights.o_slice_writes),
             self.o_events.slice_reads.eq(compute.weights.o_slice_reads),
-            self.o_events.window_read.eq(window.o_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
+            self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
-        with m.If(neuron.o.valid):
-            m.d.comb += self.o_events.spikes.eq(popcount(neuron.o.payload))
+        m.d.sync += words_read.eq(popcount(m, window.o_words_read))  # a cycle late
+        # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
+        fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
+                                  for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]
+        m.d.sync += [fired.eq(neuron.o.valid & neuron.o.ready),
+                     *(part.eq(popcount(m, neuron.o.payload.word_select(k, _SPIKES_AT_ONCE)))
+                       for k, part in enumerate(parts))]
+        m.d.comb += self.o_events.spikes.eq(Mux(fired, add_all(parts), 0))
         return m

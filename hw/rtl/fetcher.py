@@ -2,12 +2,13 @@
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import dma_read
-from s2nn.hw.rtl.layouts import DescriptorLayout
-from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.rtl.descriptor_check import check_descriptor
+from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
 from s2nn.hw.spec.registers import ErrorCode, Stream
 
@@ -15,20 +16,22 @@ from s2nn.hw.spec.registers import ErrorCode, Stream
 class Fetcher(wiring.Component):
     """Walks the program one layer ahead of the sequencer and one tile ahead of the array.
 
-    It asks for nothing that has no place to go: parameters once the neurons have taken those of the tile before,
-    weights once a half of the weight buffer is free, a codebook or an image once the layer before is done. So read
-    data is always taken in the end, and one stream never blocks another for good.
+    It asks for nothing that has no place to go: parameters for two tiles ahead of the neurons, weights once a half of
+    the weight buffer is free, a codebook once the layer before the one that runs is done, an input once it runs. So
+    read data is always taken in the end, and one stream never blocks another for good.
 
     Members
     -------
-    i_start : pulse. i_image_address, i_descriptor_offset, i_input_address : where to read.
+    i_start : pulse. i_keep_weights : weights of resident layers are in the buffer.
+    i_image_address, i_descriptor_offset, i_input_address : where to read.
     o_request, i_data : to and from the read DMA.
     o_descriptor, o_descriptor_valid : the next layer; i_descriptor_take : pulse, it has begun.
     i_params_take : pulse, the neurons have taken the parameters. i_release : pulse, a weight half is free again.
     o_tile_ready : weights (and codebook) of the next tile are loaded; i_tile_take : pulse, it has begun.
     o_params, o_weights, o_codebook, o_input : read data by destination.
-    o_weights_next, o_weights_half, o_codebook_next : pulse with the last beat of a tile (codebook): what follows is the
-        next one, in that half.
+    o_weights_row, o_weights_rows : where the weights on o_weights go. o_weights_next, o_codebook_next : pulse with the
+        last beat of a tile (codebook): what follows is the next one.
+    o_codebook_half : half of the codebook memory that holds the codebook of the layer that runs.
     o_error : ErrorCode, held.
     """
 
@@ -36,7 +39,7 @@ class Fetcher(wiring.Component):
         self._config = config
         beats = stream.Signature(config.axi_data_bits)
         super().__init__({
-            "i_start": In(1),
+            "i_start": In(1), "i_keep_weights": In(1),
             "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
             "o_request": Out(stream.Signature(dma_read.REQUEST)),
             "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
@@ -48,29 +51,37 @@ class Fetcher(wiring.Component):
             "o_tile_ready": Out(1),
             "i_tile_take": In(1),
             "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
-            "o_weights_next": Out(1), "o_weights_half": Out(1), "o_codebook_next": Out(1),
+            "o_weights_row": Out(row_bits(config)), "o_weights_rows": Out(12), "o_weights_next": Out(1),
+            "o_codebook_next": Out(1),
+            "o_codebook_half": Out(1, init=1),
             "o_error": Out(ErrorCode),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         arrived = self._route(m)
-        codebook_ready, tiles_ready, free_halves, params_free = Signal(), Signal(2), Signal(2, init=2), Signal(init=1)
-        index_asked, params_asked = Signal(), Signal()
+        codebooks_ready, tiles_ready, free_halves, free_params = (
+            Signal(2), Signal(2), Signal(2, init=2), Signal(2, init=2))
+        layer_begins, index_asked, params_asked = Signal(), Signal(), Signal()
         d = self.o_descriptor
+        keeps = Signal()           # the layer that runs has its weights from an earlier image
+        needs_codebook = Signal()  # the layer that runs has not begun its first tile, and waits for its codebook
+        uses_codebook = Signal()
+        m.d.comb += [self.o_tile_ready.eq(((tiles_ready != 0) | keeps) & ((codebooks_ready != 0) | ~needs_codebook)),
+                     uses_codebook.eq(self.i_tile_take & needs_codebook)]
         m.d.sync += [
-            tiles_ready.eq(tiles_ready + arrived[Stream.INDEX] - self.i_tile_take),
-            free_halves.eq(free_halves + self.i_release - index_asked),
-            params_free.eq((params_free | self.i_params_take) & ~params_asked),
-            codebook_ready.eq((codebook_ready | arrived[Stream.CODEBOOK])
-                              & ~(self.i_descriptor_take & d.codebook)),
+            tiles_ready.eq(tiles_ready + arrived[Stream.INDEX] - (self.i_tile_take & ~keeps)),
+            free_halves.eq(free_halves + (self.i_release & ~keeps) - index_asked),
+            free_params.eq(free_params + self.i_params_take - params_asked),
+            codebooks_ready.eq(codebooks_ready + arrived[Stream.CODEBOOK] - uses_codebook),
         ]
-        # Only the layer that runs can ask; its codebook flag is remembered, since the descriptor runs ahead.
-        needs_codebook = Signal()
+        with m.If(uses_codebook):
+            m.d.sync += needs_codebook.eq(0)
         with m.If(self.i_descriptor_take):
-            m.d.sync += needs_codebook.eq(d.codebook)
-        m.d.comb += self.o_tile_ready.eq((tiles_ready != 0) & (codebook_ready | ~needs_codebook))
-        self._walk(m, arrived, params_free, free_halves, index_asked, params_asked)
+            m.d.sync += [keeps.eq(d.resident & self.i_keep_weights), needs_codebook.eq(d.codebook),
+                         self.o_codebook_half.eq(self.o_codebook_half ^ d.codebook)]
+        self._place_weights(m, layer_begins, index_asked, arrived[Stream.INDEX])
+        self._walk(m, arrived, layer_begins, free_params, free_halves, index_asked, params_asked)
         return m
 
     def _route(self, m: Module) -> dict[Stream, Value]:
@@ -91,15 +102,29 @@ class Fetcher(wiring.Component):
                     m.d.sync += word.eq(Cat(word, beat.data)[self._config.axi_data_bits:])
         done = self.i_data.valid & self.i_data.ready & beat.last
         arrived = {name: done & (beat.stream == name) for name in Stream}
-        half = Signal()
-        with m.If(arrived[Stream.INDEX]):
-            m.d.sync += half.eq(~half)
-        m.d.comb += [self.o_weights_next.eq(arrived[Stream.INDEX]), self.o_weights_half.eq(~half),
-                     self.o_codebook_next.eq(arrived[Stream.CODEBOOK])]
+        m.d.comb += [self.o_weights_next.eq(arrived[Stream.INDEX]), self.o_codebook_next.eq(arrived[Stream.CODEBOOK])]
         return arrived
 
-    def _walk(self, m: Module, arrived: dict[Stream, Value], params_free: Signal, free_halves: Signal,
-              index_asked: Signal, params_asked: Signal) -> None:
+    def _place_weights(self, m: Module, layer_begins: Signal, index_asked: Signal, index_arrived: Value) -> None:
+        """Where tiles go: the halves in turn, or row after row of a resident layer; remembered until they have come."""
+        d, half, resident_row = self.o_descriptor, Signal(), Signal(row_bits(self._config))
+        place = data.StructLayout({"row": row_bits(self._config), "rows": 12})
+        m.submodules.places = places = fifo.SyncFIFO(width=place.size, depth=2)
+        asked, coming = data.View(place, places.w_data), data.View(place, places.r_data)
+        m.d.comb += [
+            asked.row.eq(Mux(d.resident, resident_row, Mux(half, self._config.weight_rows, 0))),
+            asked.rows.eq(d.tile_rows), places.w_en.eq(index_asked), places.r_en.eq(index_arrived),
+            self.o_weights_row.eq(coming.row), self.o_weights_rows.eq(coming.rows),
+        ]
+        with m.If(layer_begins):
+            m.d.sync += resident_row.eq(d.weight_base)
+        with m.If(index_asked & d.resident):
+            m.d.sync += resident_row.eq(resident_row + d.tile_rows)
+        with m.If(index_asked & ~d.resident):
+            m.d.sync += half.eq(~half)
+
+    def _walk(self, m: Module, arrived: dict[Stream, Value], layer_begins: Signal, free_params: Signal,
+              free_halves: Signal, index_asked: Signal, params_asked: Signal) -> None:
         d, request = self.o_descriptor, self.o_request
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
         tile = Signal(8)
@@ -125,9 +150,10 @@ class Fetcher(wiring.Component):
                 with m.If(arrived[Stream.DESCRIPTOR]):
                     m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.comb += layer_begins.eq(1)
                 m.d.sync += [params_address.eq(self.i_image_address + d.params_offset),
                              index_address.eq(self.i_image_address + d.index_offset), tile.eq(0)]
-                error = self._check(m)
+                error = check_descriptor(m, self._config, d)
                 with m.If(error != ErrorCode.NONE):
                     m.d.sync += self.o_error.eq(error)
                     m.next = "HALT"
@@ -136,14 +162,20 @@ class Fetcher(wiring.Component):
                     m.next = "PARAMS"
                     with m.If(d.opcode == Opcode.LOAD_INPUT):
                         m.next = "TAKEN"
+                    with m.Elif(d.codebook):
+                        m.next = "CODEBOOK"
+            with m.State("CODEBOOK"):  # the half of the layer before the one that runs
+                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
+                    m.next = "PARAMS"
             with m.State("PARAMS"):
-                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, params_free)):
+                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, free_params != 0)):
                     m.d.comb += params_asked.eq(1)
                     m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
                     m.next = "INDEX"
             with m.State("INDEX"):
-                with m.If(ask(Stream.INDEX, index_address, d.tile_beats, free_halves != 0)):
-                    m.d.comb += index_asked.eq(1)
+                is_kept = d.resident & self.i_keep_weights
+                with m.If(is_kept | ask(Stream.INDEX, index_address, d.tile_beats, (free_halves != 0) & ~is_kept)):
+                    m.d.comb += index_asked.eq(~is_kept)
                     m.d.sync += [index_address.eq(index_address + d.tile_beats * self._config.axi_bytes),
                                  tile.eq(tile + 1)]
                     m.next = "NEXT"
@@ -154,11 +186,6 @@ class Fetcher(wiring.Component):
                     m.next = "NEXT"
                     with m.If(d.opcode == Opcode.LOAD_INPUT):
                         m.next = "INPUT"
-                    with m.Elif(d.codebook):
-                        m.next = "CODEBOOK"
-            with m.State("CODEBOOK"):
-                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
-                    m.next = "NEXT"
             with m.State("INPUT"):
                 with m.If(ask(Stream.INPUT, self.i_input_address, d.tile_beats)):
                     m.d.sync += tile.eq(d.tiles)
@@ -171,16 +198,3 @@ class Fetcher(wiring.Component):
                     m.next = "IDLE"
             with m.State("HALT"):  # until the sequencer resets the engine
                 pass
-
-    def _check(self, m: Module) -> Signal:
-        """What this configuration cannot do. Addresses and sizes are the exporter's to check."""
-        d, error = self.o_descriptor, Signal(ErrorCode, name="check_error")
-        widest = self._config.index_bits if self._config.is_codebook else 0
-        codebook_allowed = (d.symbol_bits >= 2) & (d.symbol_bits <= widest)
-        symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
-        known = (d.opcode == Opcode.LOAD_INPUT) | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
-        with m.If(~known):
-            m.d.comb += error.eq(ErrorCode.OPCODE)
-        with m.Elif(((d.opcode != Opcode.LOAD_INPUT) & ~symbols_fit) | (d.out_chunks > self._config.max_chunks)):
-            m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
-        return error

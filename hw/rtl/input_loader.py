@@ -1,4 +1,4 @@
-"""The input image: bytes of pixels become words of bit planes, as if they were spikes."""
+"""The input: bytes of pixels, or of eight steps of spikes, become words of the spike buffer."""
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -9,15 +9,18 @@ from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig
 
 
 class InputLoader(wiring.Component):
-    """Collects the channels of a pixel, then emits its planes, most significant first, `time_lanes` planes a word.
+    """Collects a byte of each channel, then emits their bits, most significant first, `time_lanes` of them a word; and
+    again at the same position until it has all its chunks: an image has one byte a channel, spikes have one for eight
+    steps.
 
     Members
     -------
-    i_descriptor : the LOAD_INPUT descriptor. i_start : pulse, an image follows.
+    i_descriptor : the LOAD_INPUT descriptor. i_start : pulse, an input follows.
     i : beats of bytes in (row, column, channel) order. o : words, to the spike writer.
-    o_busy : the image is not complete.
+    o_busy : the input is not complete.
 
-    Throughput: a pixel takes in_channels + 8/time_lanes cycles.
+    Throughput: a byte of each channel takes in_channels + 8/time_lanes cycles, the last one of a position less if its
+    bits beyond the last chunk are unused.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -33,14 +36,15 @@ class InputLoader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, lanes, time_lanes = self.i_descriptor, self._config.lanes, self._config.time_lanes
-        pixel = Array(Signal(PIXEL_BITS, name=f"channel{k}") for k in range(lanes))
+        values = Array(Signal(PIXEL_BITS, name=f"channel{k}") for k in range(lanes))
         byte, channel = Signal(range(self._config.axi_bytes)), Signal(range(lanes))
-        chunk = Signal(range(self._config.pixel_chunks + 1))
+        part = Signal(range(self._config.pixel_chunks + 1))  # chunk of the byte
+        chunk = Signal.like(d.out_chunks)                    # chunk of the position
         x, y = Signal(10), Signal(10)
         for lane in range(lanes):
-            planes = [pixel[lane][PIXEL_BITS - 1 - plane] for plane in range(PIXEL_BITS)]
+            planes = [values[lane][PIXEL_BITS - 1 - plane] for plane in range(PIXEL_BITS)]
             word = self.o.payload.word_select(lane, time_lanes)
-            with m.Switch(chunk):
+            with m.Switch(part):
                 for k in range(self._config.pixel_chunks):
                     with m.Case(k):
                         m.d.comb += [word[t].eq(planes[k * time_lanes + t]) for t in range(time_lanes)]
@@ -48,22 +52,24 @@ class InputLoader(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i_start):
-                    m.d.sync += [byte.eq(0), channel.eq(0), x.eq(0), y.eq(0),
-                                 *(pixel[k].eq(0) for k in range(lanes))]  # channels that this image lacks stay silent
+                    m.d.sync += [byte.eq(0), channel.eq(0), chunk.eq(0), x.eq(0), y.eq(0),
+                                 *(values[k].eq(0) for k in range(lanes))]  # channels that this input lacks stay silent
                     m.next = "COLLECT"
             with m.State("COLLECT"):
                 m.d.comb += [self.o_busy.eq(1), self.i.ready.eq(byte == self._config.axi_bytes - 1)]
                 with m.If(self.i.valid):
-                    m.d.sync += [pixel[channel].eq(self.i.payload.word_select(byte, 8)),
+                    m.d.sync += [values[channel].eq(self.i.payload.word_select(byte, 8)),
                                  byte.eq(Mux(self.i.ready, 0, byte + 1)), channel.eq(channel + 1)]
                     with m.If(channel + 1 == d.in_channels):
-                        m.d.sync += [channel.eq(0), chunk.eq(0)]
+                        m.d.sync += [channel.eq(0), part.eq(0)]
                         m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1)]
-                m.d.sync += chunk.eq(chunk + 1)
-                with m.If(chunk == self._config.pixel_chunks - 1):
-                    m.d.sync += x.eq(x + 1)
+                m.d.sync += [part.eq(part + 1), chunk.eq(chunk + 1)]
+                with m.If(part == self._config.pixel_chunks - 1):
+                    m.next = "COLLECT"
+                with m.If(chunk + 1 == d.out_chunks):
+                    m.d.sync += [chunk.eq(0), x.eq(x + 1)]
                     m.next = "COLLECT"
                     with m.If(x + 1 == d.in_width):
                         m.d.sync += [x.eq(0), y.eq(y + 1)]

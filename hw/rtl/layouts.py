@@ -3,7 +3,7 @@
 from amaranth import signed
 from amaranth.lib import data
 
-from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+from s2nn.hw.spec.config import GROUP_TAPS, MAX_ACTIVATION_PLANES, AcceleratorConfig
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 
 #: A layer descriptor, bit for bit as in DRAM.
@@ -13,18 +13,18 @@ DescriptorLayout = data.StructLayout({field.name: field.width for field in DESCR
 Tags = data.StructLayout({
     "first": 1,        # first of its position and chunk: accumulators start from zero
     "shift": 1,        # first of a further weight plane: accumulators double before they add
+    "scale": range(MAX_ACTIVATION_PLANES),  # plane of the input: what is added counts 2**scale times
     "emit": 1,         # last of its position and chunk: accumulators go to the neurons
     "first_chunk": 1,  # first chunk of its position: membranes start from zero
     "last_chunk": 1,   # last chunk of its position
     "tile_first": 1,   # first position and chunk of its tile: neurons take the tile's parameters
     "tile_last": 1,    # last of its tile: the weight half is free afterwards
-    "half": 1,         # half of the weight buffer that holds its tile
 })
 
 
 def row_bits(config: AcceleratorConfig) -> int:
-    """Bits of a row of one half of a weight bank."""
-    return (config.weight_rows - 1).bit_length()
+    """Bits of a row of a weight bank."""
+    return (config.weight_bank_rows - 1).bit_length()
 
 
 def spike_address_bits(config: AcceleratorConfig) -> int:
@@ -33,20 +33,26 @@ def spike_address_bits(config: AcceleratorConfig) -> int:
 
 
 def step_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """One step of the loop nest: a 3x3 neighbourhood of one channel block, one chunk, one weight plane."""
+    """One step of the loop nest: a 3x3 neighbourhood, or one word, of one channel block in one chunk and plane."""
     return data.StructLayout({
+        "gather": 1, "slot": range(GROUP_TAPS), "set_last": 1,  # word `slot` of a set of nine, which it completes
+        "residual": 1,                        # a word of the residual map
         "row_div": signed(10), "row_mod": 2,  # top row of the window: 3*row_div + row_mod, may be negative
         "col_div": signed(10), "col_mod": 2,
-        "offset": 12,                         # chunk * in_blocks + block
+        "row_taps": 2, "col_taps": 2,         # of the window's rows (columns), how many are in the kernel: 1..3
+        "offset": 12,                         # (chunk * planes + plane) * blocks + block
         "weight_row": row_bits(config), "weight_phase": 4,
         "tags": Tags,
     })
 
 
 def block_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """A 3x3 neighbourhood read from the spike buffer, in bank order, rows and columns off the map already zero."""
+    """`lanes` windows of nine taps: channels of a 3x3 neighbourhood in bank order, or groups of nine gathered inputs,
+    which are in tap order with bank 0 first."""
     return data.StructLayout({
         "words": data.ArrayLayout(config.word_bits, GROUP_TAPS),
+        "on_map": GROUP_TAPS,        # banks whose tap is on the map and in the kernel; other words mean nothing
+        "active": config.lanes,      # windows with a spike
         "row_mod": 2, "col_mod": 2,  # bank of the window's first row and column
         "weight_row": row_bits(config), "weight_phase": 4,
         "tags": Tags,
@@ -68,7 +74,8 @@ def op_layout(config: AcceleratorConfig) -> data.StructLayout:
 def sums_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Finished accumulators of one position and chunk."""
     return data.StructLayout({
-        "positive": data.ArrayLayout(data.ArrayLayout(config.accumulator_bits, config.time_lanes), config.lanes),
+        # Sum of (weight + 1) * input, which is never negative, and sum of inputs.
+        "raised": data.ArrayLayout(data.ArrayLayout(config.accumulator_bits + 1, config.time_lanes), config.lanes),
         "total": data.ArrayLayout(config.accumulator_bits, config.time_lanes),
         "tags": Tags,
     })

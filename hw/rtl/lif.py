@@ -1,15 +1,19 @@
 """One integer LIF neuron: hw/spec/semantics.py in two cycles per time step."""
 
 from amaranth import Module, Mux, Signal, signed
+from amaranth.hdl import Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.spec.config import AcceleratorConfig
 
+#: Bits of the membrane in the lower product: an unsigned operand of a signed 18-bit multiplier.
+_LOW_BITS = 17
+
 
 def channel_params_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Threshold and bias of one channel, already shifted, whether its sums are negated, whether there is a channel."""
-    return data.StructLayout({"bias": signed(config.membrane_bits), "threshold": signed(config.membrane_bits),
+    """Of one channel: bias and bias less threshold, shifted; whether its sums are negated; whether there is one."""
+    return data.StructLayout({"bias": signed(config.membrane_bits), "excess_bias": signed(config.membrane_bits + 1),
                               "negate": 1, "no_channel": 1})
 
 
@@ -21,21 +25,26 @@ def params_layout(config: AcceleratorConfig) -> data.ArrayLayout:
 class LifLane(wiring.Component):
     """Membrane, threshold and reset of one lane. Widths suffice for every program that placement accepts.
 
+    The potential and its excess over the threshold are added up side by side, so the comparison is the excess's sign.
+
     Members
     -------
-    i_positive, i_total : popcount sums of the step (or bit plane).
+    i_raised, i_total, i_negate : sums of a step (or bit plane), see `sums_layout`; on i_load their difference is taken.
     i_params, i_leak, i_image, i_classify, i_soft_reset : of channel and layer.
     i_clear : membrane and image current to zero.
-    i_fold : image current = 2 * image current + sum.
-    i_leak_step : leak the membrane and form the current. i_fire : add, compare, reset; o_spike is valid with it.
+    i_fold : image current = 2 * image current + difference.
+    i_leak_step : leak the membrane and form the current from the difference taken before.
+    i_fire : add, compare, reset; o_spike is valid with it.
     i_shift : the membrane takes i_membrane (logits leave lane by lane). o_membrane : the membrane, signed.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_positive": In(config.accumulator_bits),
+            "i_raised": In(config.accumulator_bits + 1),
             "i_total": In(config.accumulator_bits),
+            "i_negate": In(1),
+            "i_load": In(1),
             "i_params": In(channel_params_layout(config)),
             "i_leak": In(9),
             "i_image": In(1),
@@ -54,30 +63,44 @@ class LifLane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = signed(self._config.membrane_bits)
-        params, membrane = self.i_params, self.o_membrane
-        image_current, leaked, current = Signal(width), Signal(width), Signal(width)
+        params, excess_width = self.i_params, signed(self._config.membrane_bits + 1)
+        membrane, image_current = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        leaked, current = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        excess_current = Signal(excess_width, reset_less=True)
+        m.d.comb += self.o_membrane.eq(membrane)
 
-        # total weight*spike = 2*positive - total; a negated channel gets the operands the other way round.
-        weighted = Signal(signed(self._config.accumulator_bits + 1))
-        doubled = self.i_positive << 1
-        m.d.comb += weighted.eq(Mux(params.negate, self.i_total - doubled, doubled - self.i_total))
+        # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
+        weighted = Signal(signed(self._config.accumulator_bits + 1), reset_less=True)
+        with m.If(self.i_load):
+            m.d.sync += weighted.eq(Mux(self.i_negate, self.i_total - self.i_raised, self.i_raised - self.i_total))
         with m.If(self.i_fold):
             m.d.sync += image_current.eq((image_current << 1) + weighted)
 
         with m.If(self.i_leak_step):
             drive = Mux(self.i_image, image_current,
                         Mux(self.i_classify, weighted, weighted << self._config.fraction_bits))
-            m.d.sync += [leaked.eq((membrane * self.i_leak) >> self._config.leak_bits),
-                         current.eq(drive + params.bias)]
+            m.d.sync += [leaked.eq(self._leak(membrane)), current.eq(drive + params.bias),
+                         excess_current.eq(drive + params.excess_bias)]
 
-        potential = Signal(width)
-        m.d.comb += [potential.eq(leaked + current),
-                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (potential >= params.threshold))]
+        potential, excess = Signal(width), Signal(excess_width)
+        m.d.comb += [potential.eq(leaked + current), excess.eq(leaked + excess_current),
+                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess >= 0))]
         with m.If(self.i_fire):
-            after_spike = Mux(self.i_soft_reset, potential - params.threshold, 0)
-            m.d.sync += membrane.eq(Mux(self.o_spike, after_spike, potential))
+            m.d.sync += membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential))
         with m.If(self.i_shift):
             m.d.sync += membrane.eq(self.i_membrane)
         with m.If(self.i_clear):
             m.d.sync += [membrane.eq(0), image_current.eq(0)]
         return m
+
+    def _leak(self, membrane: Signal) -> Value:
+        """floor(membrane * leak / 2**leak_bits), from products of at most 18 signed bits: one multiplier block each.
+
+        The upper product is a multiple of 2**leak_bits, so only the lower one is rounded.
+        """
+        bits = self._config.leak_bits
+        leak = self.i_leak[:bits + 1]  # 0..2**leak_bits
+        if len(membrane) <= _LOW_BITS + 1:
+            return (membrane * leak) >> bits
+        lower = (membrane[:_LOW_BITS] * leak) >> bits
+        return lower + ((membrane[_LOW_BITS:].as_signed() * leak) << (_LOW_BITS - bits))

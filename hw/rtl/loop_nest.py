@@ -1,4 +1,4 @@
-"""The loops of a layer: tile, position, chunk, weight plane, kernel group, channel block; one step per cycle."""
+"""The loops of a layer: tile, position, chunk, weight plane, input plane, kernel group, block; one step per cycle."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Value
@@ -8,16 +8,20 @@ from amaranth.lib.wiring import In, Out
 from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits, step_layout
 from s2nn.hw.rtl.mod3 import advance
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+from s2nn.hw.spec.descriptor import Residual
 
 
 class LoopNest(wiring.Component):
-    """Walks a layer and says, step by step, which neighbourhood meets which weights.
+    """Walks a layer and says, step by step, which words of the spike buffer meet which weights.
 
-    With pooling, the four positions of a pool window follow each other; otherwise positions are in raster order.
+    A step reads a 3x3 neighbourhood of a channel block, or, where groups are consecutive inputs, one word of a set of
+    nine; the set meets its weights with its last word. With pooling, the four positions of a pool window follow each
+    other; otherwise positions are in raster order. With a residual, the planes of that map at the output position
+    follow the other steps of each position and chunk.
 
     Members
     -------
-    i_descriptor : of the layer; must not change while o_busy.
+    i_descriptor : of the layer; must be there with i_start and not change while o_busy.
     i_start : pulse, begins a layer (only while not busy).
     i_tile_ready : the weights of the next tile are in the buffer. o_tile_take : pulse, that tile has begun.
     o : steps. Payload is stable while stalled.
@@ -41,48 +45,70 @@ class LoopNest(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, step = self.i_descriptor, self.o.payload
-        accepted = Signal()
-        m.d.comb += accepted.eq(self.o.valid & self.o.ready)
+        walks, joins = Signal(), Signal()  # a step over the input (over the residual map) is accepted
+        moves = self.o.valid & self.o.ready
+        m.d.comb += [walks.eq(moves & ~step.residual), joins.eq(moves & step.residual)]
 
-        # Counters, innermost first; each advances when all inside it are at their last value.
-        counters: list[tuple[str, int, Value]] = [
-            ("block", 8, d.in_blocks), ("group_x", 4, d.groups_x), ("group_y", 4, d.groups_y),
-            ("plane", 4, d.planes), ("chunk", 4, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
-            ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles),
-        ]
-        count, wrap = {}, {}
-        carry: Value = accepted
-        for name, width, limit in counters:
-            count[name] = Signal(width, name=name)
-            wrap[name] = Signal(name=f"{name}_wrap")  # this counter starts over, and the next one advances
-            at_last = Signal(name=f"{name}_last")
-            m.d.comb += [at_last.eq(count[name] + 1 == limit), wrap[name].eq(carry & at_last)]
-            with m.If(carry):
-                m.d.sync += count[name].eq(Mux(at_last, 0, count[name] + 1))
-            carry = wrap[name]
-        chunk_done, tile_done, layer_done = wrap["plane"], wrap["out_y"], wrap["tile"]
+        # Counters, innermost first; each advances when all inside it are at their last value, which a register says.
+        count: dict[str, Signal] = {}
+        at_last: dict[str, Signal] = {}
+        wrap: dict[str, Value] = {}
 
-        self._walk_positions(m, d, count, wrap)
-        self._walk_weights(m, d, accepted, wrap)
+        def counters(carry: Value, *loops: tuple[str, int, Value]) -> Value:
+            for name, width, limit in loops:
+                count[name], at_last[name] = Signal(width, name=name), Signal(name=f"{name}_at_last", reset_less=True)
+                wrap[name] = Signal(name=f"{name}_wrap")  # this counter starts over, and the next one advances
+                m.d.comb += wrap[name].eq(carry & at_last[name])
+                self._count(m, count[name], at_last[name], limit, carry)
+                carry = wrap[name]
+            return carry
 
-        tile_first, half = Signal(), Signal()
-        chunk_offset = Signal(12)  # chunk * in_blocks
-        with m.If(chunk_done):
-            m.d.sync += [tile_first.eq(0), chunk_offset.eq(Mux(wrap["chunk"], 0, chunk_offset + d.in_blocks))]
-        tags = step.tags
-        first, shift = Signal(init=1), Signal()
-        with m.If(accepted):
-            m.d.sync += [first.eq(chunk_done), shift.eq(wrap["group_y"] & ~chunk_done)]
+        walk_done = counters(walks, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x), ("group_y", 6, d.groups_y),
+                             ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
+        join_done = counters(joins, ("residual_plane", 3, d.residual_planes))
+        has_residual = d.residual != Residual.NONE
+        chunk_done = Signal()
+        m.d.comb += chunk_done.eq(Mux(has_residual, join_done, walk_done))
+        counters(chunk_done, ("chunk", 6, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
+                 ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles))
+        tile_done, layer_done = wrap["out_y"], wrap["tile"]
+
+        # A set of gathered words ends with its ninth word, or with the walk over the inputs that its weights belong to.
+        slot, set_last, walk_last = Signal(range(GROUP_TAPS)), Signal(), Signal()
         m.d.comb += [
-            step.offset.eq(chunk_offset + count["block"]),
-            tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first), tags.half.eq(half),
-            tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(count["chunk"] + 1 == d.in_chunks),
-            # `wrap` includes `ready`; the tags must not, so the last-value conditions are spelt out.
-            tags.emit.eq((count["block"] + 1 == d.in_blocks) & (count["group_x"] + 1 == d.groups_x)
-                         & (count["group_y"] + 1 == d.groups_y) & (count["plane"] + 1 == d.planes)),
-            tags.tile_last.eq(tags.emit & tags.last_chunk & (count["pool_x"] == d.pool) & (count["pool_y"] == d.pool)
-                              & (count["out_x"] + 1 == d.out_width) & (count["out_y"] + 1 == d.out_height)),
+            walk_last.eq(at_last["block"] & (~d.gather | d.shared_taps | (at_last["group_x"] & at_last["group_y"]))),
+            set_last.eq(~d.gather | walk_last | (slot == GROUP_TAPS - 1)),
+            step.slot.eq(slot), step.set_last.eq(set_last), step.gather.eq(d.gather),
         ]
+        with m.If(walks):
+            m.d.sync += slot.eq(Mux(set_last, 0, slot + 1))
+
+        self._walk_taps(m, d, count, at_last, wrap)
+        self._walk_weights(m, d, walks & set_last, walk_last, at_last, wrap, tile_done)
+        self._walk_words(m, d, count, at_last, wrap, join_done)
+
+        tags, tile_first = step.tags, Signal()
+        first, shift = Signal(init=1), Signal()
+        with m.If(walks & set_last):
+            m.d.sync += [first.eq(walk_done), shift.eq(wrap["in_plane"] & ~walk_done)]
+        with m.If(walk_done):
+            m.d.sync += tile_first.eq(0)
+        m.d.comb += [
+            tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first),
+            tags.scale.eq(count["in_plane"]),
+            tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(at_last["chunk"]),
+            # `wrap` includes `ready`; the tags must not.
+            tags.emit.eq(at_last["block"] & at_last["group_x"] & at_last["group_y"] & at_last["in_plane"]
+                         & at_last["plane"]),
+            tags.tile_last.eq(tags.emit & at_last["chunk"] & at_last["pool_x"] & at_last["pool_y"]
+                              & at_last["out_x"] & at_last["out_y"]),
+        ]
+
+        def end_of_tile() -> None:
+            with m.If(tile_done):
+                m.next = "WAIT_TILE"
+            with m.If(layer_done):
+                m.next = "IDLE"
 
         with m.FSM():
             with m.State("IDLE"):
@@ -93,18 +119,33 @@ class LoopNest(wiring.Component):
                 with m.If(self.i_tile_ready):
                     m.d.comb += self.o_tile_take.eq(1)
                     m.d.sync += tile_first.eq(1)
-                    m.next = "RUN"
-            with m.State("RUN"):
+                    m.next = "WALK"
+            with m.State("WALK"):
                 m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1)]
-                with m.If(tile_done):
-                    m.d.sync += half.eq(~half)
-                    m.next = "WAIT_TILE"
-                with m.If(layer_done):
-                    m.next = "IDLE"
+                with m.If(walk_done & has_residual):
+                    m.next = "JOIN"
+                end_of_tile()
+            with m.State("JOIN"):
+                m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1), step.residual.eq(1)]
+                with m.If(join_done):
+                    m.next = "WALK"
+                end_of_tile()
         return m
 
-    def _walk_positions(self, m: Module, d: Value, count: dict[str, Signal], wrap: dict[str, Value]) -> None:
-        """Top-left tap of the current position, as quotient and remainder by three, for both axes."""
+    def _count(self, m: Module, count: Signal, at_last: Signal, limit: Value, carry: Value) -> None:
+        """One loop counter. What its value is compared with is registered too: ready a cycle after i_start."""
+        last, before_last = (Signal.like(count, name=f"{count.name}_{what}", reset_less=True)
+                             for what in ("last", "before_last"))
+        m.d.sync += [last.eq(limit - 1), before_last.eq(limit - 2)]
+        with m.If(self.o_waiting):
+            m.d.sync += at_last.eq(count == last)
+        with m.If(carry):
+            m.d.sync += [count.eq(Mux(at_last, 0, count + 1)),
+                         at_last.eq(Mux(at_last, last == 0, count == before_last))]
+
+    def _walk_taps(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
+                   wrap: dict[str, Value]) -> None:
+        """Top-left tap of the current group, or the output position, by quotient and remainder, for both axes."""
         step = self.o.payload
         position_step = Signal(3)
         m.d.comb += position_step.eq(Mux(d.pool, d.stride << 1, d.stride))
@@ -133,17 +174,76 @@ class LoopNest(wiring.Component):
                              div.eq(next_origin[0]), mod.eq(next_origin[1])]
             with m.If(wrap[outer] | self.i_start):
                 m.d.sync += [origin_div.eq(start_div), origin_mod.eq(start_mod), div.eq(start_div), mod.eq(start_mod)]
-            # A group is three taps, so group k lies k further in the quotient.
-            m.d.comb += [step[f"{axis}_div"].eq(div + count[group]), step[f"{axis}_mod"].eq(mod)]
 
-    def _walk_weights(self, m: Module, d: Value, accepted: Value, wrap: dict[str, Value]) -> None:
+            # Offset of the group: three taps each, or one where inputs are gathered tap by tap.
+            group_div, group_mod = Signal(6, name=f"{axis}_group_div"), Signal(2, name=f"{axis}_group_mod")
+            carry = {"row": wrap["group_x"], "col": wrap["block"]}[axis]
+            next_group = advance(group_div, group_mod, Mux(d.gather, 1, 3))
+            with m.If(carry):
+                m.d.sync += [group_div.eq(Mux(at_last[group], 0, next_group[0])),
+                             group_mod.eq(Mux(at_last[group], 0, next_group[1]))]
+            # The residual map has the shape of the output, which pooling never changes there.
+            out_div, out_mod = Signal(9, name=f"{axis}_out_div"), Signal(2, name=f"{axis}_out_mod")
+            next_out = advance(out_div, out_mod, 1)
+            with m.If(moves_on):
+                m.d.sync += [out_div.eq(next_out[0]), out_mod.eq(next_out[1])]
+            with m.If(wrap[outer] | self.i_start):
+                m.d.sync += [out_div.eq(0), out_mod.eq(0)]
+
+            tap = advance(div + group_div, mod, group_mod)
+            last_taps = {"row": d.last_taps_y, "col": d.last_taps_x}[axis]
+            m.d.comb += [
+                step[f"{axis}_div"].eq(Mux(step.residual, out_div, tap[0])),
+                step[f"{axis}_mod"].eq(Mux(step.residual, out_mod, tap[1])),
+                step[f"{axis}_taps"].eq(Mux(d.gather | step.residual, 1, Mux(at_last[group], last_taps, 3))),
+            ]
+
+    def _walk_weights(self, m: Module, d: Value, block_done: Value, walk_last: Value, at_last: dict[str, Signal],
+                      wrap: dict[str, Value], tile_done: Value) -> None:
         """First weight slice of the current block, as row and phase (slice mod 9) of the weight banks."""
+        # Tiles lie in the two halves in turn, those of a resident layer one behind the other.
+        half, resident_row, tile_row = Signal(), Signal(row_bits(self._config)), Signal(row_bits(self._config))
+        m.d.comb += tile_row.eq(Mux(d.resident, resident_row, Mux(half, self._config.weight_rows, 0)))
+        with m.If(self.i_start):
+            m.d.sync += resident_row.eq(d.weight_base)
+        with m.If(tile_done & d.resident):
+            m.d.sync += resident_row.eq(resident_row + d.tile_rows)
+        with m.If(tile_done & ~d.resident):
+            m.d.sync += half.eq(~half)
         row, phase = Signal(row_bits(self._config)), Signal(4)
-        rows = Mux(wrap["block"], d.last_block_rows, d.block_rows)
-        phases = phase + Mux(wrap["block"], d.last_block_phase, d.block_phase)
+        plane_row, plane_phase = Signal.like(row), Signal(4)  # of the weight plane's first block
+        next_row, next_phase = Signal.like(row), Signal(4)
+        rows, phases = Signal(10), Signal(5)
         overflow = phases >= GROUP_TAPS
-        with m.If(accepted):
-            m.d.sync += [row.eq(row + rows + overflow), phase.eq(phases - Mux(overflow, GROUP_TAPS, 0))]
+        m.d.comb += [
+            rows.eq(Mux(walk_last, d.last_block_rows, d.block_rows)),
+            phases.eq(phase + Mux(walk_last, d.last_block_phase, d.block_phase)),
+            next_row.eq(row + rows + overflow), next_phase.eq(phases - Mux(overflow, GROUP_TAPS, 0)),
+            self.o.payload.weight_row.eq(row), self.o.payload.weight_phase.eq(phase),
+        ]
+        with m.If(block_done):
+            m.d.sync += [row.eq(next_row), phase.eq(next_phase)]
+        # Each tap with shared weights, and each plane of the input, meets the weight plane from its start again.
+        with m.If((wrap["block"] & d.shared_taps) | wrap["group_y"]):
+            m.d.sync += [row.eq(plane_row), phase.eq(plane_phase)]
+        with m.If(wrap["in_plane"]):
+            m.d.sync += [row.eq(next_row), phase.eq(next_phase), plane_row.eq(next_row), plane_phase.eq(next_phase)]
+        with m.If(wrap["plane"] | self.o_tile_take):
+            m.d.sync += [row.eq(tile_row), phase.eq(0), plane_row.eq(tile_row), plane_phase.eq(0)]
+
+    def _walk_words(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
+                    wrap: dict[str, Value], join_done: Value) -> None:
+        """Word of a position: (chunk * planes + plane) * blocks + block, of the input or of the residual map."""
+        offset, chunk_offset, residual_offset = Signal(12), Signal(12), Signal(12)
+        following = offset + d.in_blocks
+        with m.If(wrap["group_y"]):
+            m.d.sync += offset.eq(following)
+        with m.If(wrap["in_plane"]):  # a further weight plane meets the same words
+            m.d.sync += offset.eq(chunk_offset)
         with m.If(wrap["plane"]):
-            m.d.sync += [row.eq(0), phase.eq(0)]
-        m.d.comb += [self.o.payload.weight_row.eq(row), self.o.payload.weight_phase.eq(phase)]
+            m.d.sync += [offset.eq(Mux(at_last["chunk"], 0, following)),
+                         chunk_offset.eq(Mux(at_last["chunk"], 0, following))]
+        with m.If(self.o.valid & self.o.ready & self.o.payload.residual):
+            m.d.sync += residual_offset.eq(Mux(join_done & at_last["chunk"], 0, residual_offset + d.tiles))
+        m.d.comb += self.o.payload.offset.eq(Mux(self.o.payload.residual, residual_offset + count["tile"],
+                                                 offset + count["block"]))

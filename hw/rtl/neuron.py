@@ -1,6 +1,6 @@
 """The neuron unit: N integer LIF neurons side by side, one time step after the other (hw/spec/semantics.py)."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,8 +20,9 @@ class NeuronArray(wiring.Component):
     Members
     -------
     i_descriptor : of the layer.
-    i_valid, o_ready, i : finished sums; taken into a holding register, so the array goes on.
-    i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
+    i_valid, i : finished sums; taken into a holding register as soon as it is free, so the array goes on.
+    o_ready_next : the holding register is free in the next cycle.
+    i_params_valid, i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
     o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
 
@@ -34,8 +35,9 @@ class NeuronArray(wiring.Component):
         super().__init__({
             "i_descriptor": In(DescriptorLayout),
             "i_valid": In(1),
-            "o_ready": Out(1),
+            "o_ready_next": Out(1),
             "i": In(sums_layout(config)),
+            "i_params_valid": In(1),
             "i_params": In(params_layout(config)),
             "o_params_take": Out(1),
             "o": Out(stream.Signature(config.word_bits)),
@@ -47,17 +49,28 @@ class NeuronArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, time_lanes = self.i_descriptor, self._config.time_lanes
-        held, hold = Signal(), Signal(sums_layout(self._config))
-        params = Signal(params_layout(self._config))
+        held, hold = Signal(), Signal(sums_layout(self._config), reset_less=True)
+        params = Signal(params_layout(self._config), reset_less=True)
         last_chunk, t, step = Signal(), Signal(range(max(time_lanes, 2))), Signal(8)
-        classify = d.opcode == Opcode.CLASSIFY
-        start, fold, leak, fire, shift = Signal(), Signal(), Signal(), Signal(), Signal()
+        classify, is_last_step = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += classify.eq(d.opcode == Opcode.CLASSIFY)
+        start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
+        # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
+        # spikes before them still wait to leave.
+        may_start, takes_params = Signal(init=1), Signal()
+        m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
+                              & (~self.o.valid | self.o.ready)),
+                     takes_params.eq(start & hold.tags.tile_first)]
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
         for index, lane in enumerate(lanes):
             m.submodules[f"lane{index}"] = lane
             m.d.comb += [
-                lane.i_positive.eq(hold.positive[index][0]), lane.i_total.eq(hold.total[0]),
-                lane.i_params.eq(params[index]), lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
+                lane.i_raised.eq(hold.raised[index][0]), lane.i_total.eq(hold.total[0]),
+                lane.i_load.eq(load), lane.i_params.eq(params[index]),
+                # A tile's first sums are loaded in the cycle in which its parameters are taken.
+                lane.i_negate.eq(Mux(may_start & hold.tags.tile_first,
+                                     self.i_params[index].negate, params[index].negate)),
+                lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
                 lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
                 lane.i_fire.eq(fire),
@@ -74,71 +87,75 @@ class NeuronArray(wiring.Component):
             m.d.comb += [lane.i_shift.eq(self.o_logits.valid & self.o_logits.ready), lane.i_membrane.eq(following)]
         m.d.comb += [self.o_logits.payload.word_select(k, 32).eq(lanes[k].o_membrane) for k in range(per_beat)]
 
-        m.d.comb += [self.o_ready.eq(~held), self.o_update.eq(fire)]
+        held_next, release = Signal(), Signal()
+        m.d.comb += [held_next.eq(Mux(held, ~release, self.i_valid)), self.o_ready_next.eq(~held_next),
+                     self.o_update.eq(fire)]
+        m.d.sync += held.eq(held_next)
         with m.If(~held & self.i_valid):
-            m.d.sync += [held.eq(1), hold.eq(self.i)]
-        with m.If(shift):  # the next time lane moves to index 0
+            m.d.sync += hold.eq(self.i)
+        with m.If(load):  # index 0 is being loaded: the next time lane moves there
             for k in range(time_lanes - 1):
                 m.d.sync += [hold.total[k].eq(hold.total[k + 1]),
-                             *(p[k].eq(p[k + 1]) for p in (hold.positive[i] for i in range(self._config.lanes)))]
+                             *(p[k].eq(p[k + 1]) for p in (hold.raised[i] for i in range(self._config.lanes)))]
         with m.If(start):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):
                 m.d.sync += step.eq(0)
-            with m.If(hold.tags.tile_first):
-                m.d.comb += self.o_params_take.eq(1)
-                m.d.sync += params.eq(self.i_params)
+        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(start | fold | (fire & ~d.image_input))]
+        with m.If(takes_params):
+            m.d.sync += params.eq(self.i_params)
 
         def begin() -> None:
             """With sums at hand start on them, otherwise wait."""
-            with m.If(held):
-                m.d.comb += start.eq(1)
+            m.d.sync += may_start.eq(~start)
+            m.next = "IDLE"
+            with m.If(start):
                 m.next = "FOLD"
                 with m.If(~d.image_input):
                     m.next = "LEAK"
-            with m.Else():
-                m.next = "IDLE"
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 begin()
             with m.State("FOLD"):  # one bit plane of the image per cycle
-                m.d.comb += [fold.eq(1), shift.eq(1)]
+                m.d.comb += fold.eq(1)
                 m.d.sync += t.eq(t + 1)
                 with m.If(t == time_lanes - 1):
-                    m.d.sync += [held.eq(0), t.eq(0)]
+                    m.d.comb += release.eq(1)
+                    m.d.sync += [t.eq(0), may_start.eq(~last_chunk)]
                     m.next = "IDLE"
                     with m.If(last_chunk):
                         m.next = "LEAK"
             with m.State("LEAK"):
-                m.d.comb += [leak.eq(1), shift.eq(~d.image_input)]
+                m.d.comb += leak.eq(1)
+                m.d.sync += is_last_step.eq(step + 1 == d.steps)
                 m.next = "FIRE"
             with m.State("FIRE"):
                 m.d.comb += fire.eq(1)
                 m.d.sync += [step.eq(step + 1), t.eq(t + 1)]
                 m.next = "LEAK"
-                with m.If((t == time_lanes - 1) | (step + 1 == d.steps)):
-                    m.d.sync += t.eq(0)
-                    with m.If(~d.image_input):
-                        m.d.sync += held.eq(0)
+                with m.If((t == time_lanes - 1) | is_last_step):
+                    m.d.sync += [t.eq(0), may_start.eq(~classify & (~d.image_input | is_last_step))]
+                    m.d.comb += release.eq(~d.image_input)
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += self.o.valid.eq(~classify)
-                with m.If(classify | self.o.ready):
-                    with m.If(d.image_input & (step != d.steps)):
+                with m.If(d.image_input & ~is_last_step):
+                    with m.If(classify | self.o.ready):
                         m.next = "LEAK"
-                    with m.Elif(classify):
-                        m.next = "IDLE"
-                        with m.If(last_chunk):
-                            m.next = "LOGITS"
-                    with m.Else():
-                        begin()
+                with m.Elif(classify):
+                    m.d.sync += may_start.eq(~last_chunk)
+                    m.next = "IDLE"
+                    with m.If(last_chunk):
+                        m.next = "LOGITS"
+                with m.Elif(self.o.ready):
+                    begin()
             with m.State("LOGITS"):
                 m.d.comb += self.o_logits.valid.eq(1)
                 with m.If(self.o_logits.ready):
                     m.d.sync += beat.eq(beat + 1)
                     with m.If(beat == self._config.logits_beats - 1):
-                        m.d.sync += beat.eq(0)
+                        m.d.sync += [beat.eq(0), may_start.eq(1)]
                         m.next = "IDLE"
         m.d.comb += self.o_busy.eq(held | ~fsm.ongoing("IDLE"))
         return m

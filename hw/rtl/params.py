@@ -1,7 +1,7 @@
-"""Parameter words from DRAM to the thresholds and biases of the next tile."""
+"""Parameter words from DRAM to the biases of the next tile, with and without the threshold taken off."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.lif import params_layout
@@ -10,12 +10,14 @@ from s2nn.hw.spec.packing import NO_CHANNEL
 
 
 class ParamsLoader(wiring.Component):
-    """Shifts in one word per cycle; after `lanes` words o holds the tile, lane 0 first.
+    """Shifts in one word per cycle; after `lanes` words o holds the tile, lane 0 first, until it is taken.
+
+    A queue in front holds another tile's words.
 
     Members
     -------
-    i : beats of parameter words (hw/spec/packing.py). i_shift : param_shift of the layer.
-    o : parameters, complete after the tile's last beat, unchanged until the next tile's first.
+    i : beats of parameter words (hw/spec/packing.py). i_shift : param_shift of the layer that they are of.
+    o_valid, o : parameters of a tile. i_take : pulse, they have been taken.
 
     Throughput: a beat takes as many cycles as it has words.
     """
@@ -25,22 +27,42 @@ class ParamsLoader(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(config.axi_data_bits)),
             "i_shift": In(4),
+            "o_valid": Out(1),
             "o": Out(params_layout(config)),
+            "i_take": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         per_beat = self._config.axi_bytes // PARAM_BYTES
-        part = Signal(range(max(per_beat, 2)))
-        word = self.i.payload.word_select(part, 8 * PARAM_BYTES)
-        m.d.comb += self.i.ready.eq(part == per_beat - 1)
-        with m.If(self.i.valid):
-            last = self.o[self._config.lanes - 1]
+        queued = data.StructLayout({"words": self._config.axi_data_bits, "shift": 4})
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=queued.size, depth=self._config.params_beats)
+        arriving, beat = data.View(queued, queue.w_data), data.View(queued, queue.r_data)
+        part, lane = Signal(range(max(per_beat, 2))), Signal(range(self._config.lanes + 1))  # lane: words taken
+        moves = Signal()
+        m.d.comb += [
+            arriving.words.eq(self.i.payload), arriving.shift.eq(self.i_shift), queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            moves.eq(queue.r_rdy & (lane != self._config.lanes)), queue.r_en.eq(moves & (part == per_beat - 1)),
+        ]
+        arrived, word = Signal(), Signal(8 * PARAM_BYTES, reset_less=True)
+        shift = Signal.like(beat.shift, reset_less=True)
+        m.d.sync += [arrived.eq(moves), word.eq(beat.words.word_select(part, 8 * PARAM_BYTES)), shift.eq(beat.shift)]
+        with m.If(moves):
+            m.d.sync += [part.eq(Mux(queue.r_en, 0, part + 1)), lane.eq(lane + 1)]
+        # The last word is in the tile a cycle after it was taken.
+        m.d.sync += self.o_valid.eq((lane == self._config.lanes) & ~self.i_take)
+        with m.If(self.i_take):
+            m.d.sync += lane.eq(0)
+
+        tile = Signal(params_layout(self._config), reset_less=True)
+        bias, threshold = word[:16].as_signed(), word[16:31]
+        last = tile[self._config.lanes - 1]
+        m.d.comb += self.o.eq(tile)
+        with m.If(arrived):
             m.d.sync += [
-                part.eq(Mux(self.i.ready, 0, part + 1)),
-                *(self.o[k].eq(self.o[k + 1]) for k in range(self._config.lanes - 1)),
-                last.bias.eq(word[:16].as_signed() << self.i_shift),
-                last.threshold.eq(word[16:31] << self.i_shift),
-                last.negate.eq(word[31]), last.no_channel.eq(word[16:31] == NO_CHANNEL),
+                *(tile[k].eq(tile[k + 1]) for k in range(self._config.lanes - 1)),
+                last.bias.eq(bias << shift), last.excess_bias.eq((bias - threshold) << shift),
+                last.negate.eq(word[31]), last.no_channel.eq(threshold == NO_CHANNEL),
             ]
         return m

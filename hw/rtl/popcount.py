@@ -1,11 +1,44 @@
-"""How many bits are set."""
+"""How many bits are set, and sums of several numbers."""
 
+from collections.abc import Iterable
+
+from amaranth import Cat, Module, Signal
 from amaranth.hdl import Value
 
 
-def popcount(bits: Value) -> Value:
-    """Number of set bits, as a balanced tree."""
-    parts = [bits[k] for k in range(len(bits))]
+def popcount(m: Module, bits: Value) -> Value:
+    """Number of set bits, from full adders spelt out as XOR and majority.
+
+    Additions of single bits written with `+` become carry chains, which are larger and slower than the LUTs.
+    """
+    column, result = [bits[k] for k in range(len(bits))], []  # column: all bits of one weight
+    while column:
+        carries: list[Value] = []
+        while len(column) > 1:
+            layer = [_add(m, column[at:at + 3]) for at in range(0, len(column), 3)]
+            column = [total for total, _ in layer]
+            carries += [carry for _, carry in layer if carry is not None]
+        result += column
+        column = carries
+    return Cat(*result)
+
+
+def _add(m: Module, bits: list[Value]) -> tuple[Value, Value | None]:
+    """Sum and carry of one to three bits of the same weight; one bit has no carry."""
+    if len(bits) == 1:
+        return bits[0], None
+    total, carry = Signal(name="popcount_sum"), Signal(name="popcount_carry")
+    a, b = bits[:2]
+    if len(bits) == 2:
+        m.d.comb += [total.eq(a ^ b), carry.eq(a & b)]
+    else:
+        m.d.comb += [total.eq(a ^ b ^ bits[2]), carry.eq(a & b | bits[2] & (a | b))]
+    return total, carry
+
+
+def add_all(values: Iterable[Value]) -> Value:
+    """Sum of several numbers, as a balanced tree."""
+    parts = list(values)
     while len(parts) > 1:
         parts = [parts[k] + parts[k + 1] if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)]
     return parts[0]

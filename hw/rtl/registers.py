@@ -38,6 +38,7 @@ class RegisterFile(wiring.Component):
     Members
     -------
     axi : In(Axi4LiteSignature); addresses of `ADDRESS_BITS`, whole words: the two lowest bits are ignored.
+    o_keep_weights : Out(1); as last written.
     o_start : Out(1); high for one cycle when the start bit was written while `i_busy` was low.
     o_image_address, o_descriptor_offset, o_input_address, o_output_address : Out(32); not latched by a start: the
         host must leave them alone while the engine is busy.
@@ -62,6 +63,7 @@ class RegisterFile(wiring.Component):
 
     axi: wiring.PureInterface
     o_start: Signal
+    o_keep_weights: Signal
     o_image_address: Signal
     o_descriptor_offset: Signal
     o_input_address: Signal
@@ -78,6 +80,7 @@ class RegisterFile(wiring.Component):
         super().__init__({
             "axi": In(axi.Axi4LiteSignature(address_bits=ADDRESS_BITS)),
             "o_start": Out(1),
+            "o_keep_weights": Out(1),
             **{f"o_{name}": Out(32) for name in VALUES},
             "i_busy": In(1),
             "i_done": In(1),
@@ -92,7 +95,7 @@ class RegisterFile(wiring.Component):
         interrupt_enable, done = Signal(), Signal()
         control, status = Signal(CONTROL), Signal(STATUS)
         m.d.comb += [
-            control.interrupt_enable.eq(interrupt_enable),
+            control.interrupt_enable.eq(interrupt_enable), control.keep_weights.eq(self.o_keep_weights),
             status.busy.eq(self.i_busy),
             status.done.eq(done),
             status.error.eq(self.i_error_code != 0),
@@ -133,7 +136,8 @@ class RegisterFile(wiring.Component):
         m.d.sync += self.o_start.eq(0)
         with m.If(write), m.Switch(word):
             with m.Case(OFFSET["control"] // 4), m.If(wstrb[0]):
-                m.d.sync += interrupt_enable.eq(written.interrupt_enable)
+                m.d.sync += [interrupt_enable.eq(written.interrupt_enable),
+                             self.o_keep_weights.eq(written.keep_weights)]
                 with m.If(written.start & ~self.i_busy):
                     m.d.sync += [self.o_start.eq(1), done.eq(0)]
             with m.Case(OFFSET["status"] // 4):

@@ -1,8 +1,10 @@
 """Event-driven skip: of a channel block, only the channels with a spike in the window reach the array."""
 
+from functools import reduce
 from itertools import product
+from operator import or_
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -44,24 +46,23 @@ class ActivityScanner(wiring.Component):
         m = Module()
         lanes, time_lanes = self._config.lanes, self._config.time_lanes
 
-        arriving = Signal(lanes)  # channels of the arriving block that hold a spike
-        by_channel = [[word.word_select(c, time_lanes) for word in _words(self.i.payload)] for c in range(lanes)]
-        m.d.comb += arriving.eq(Cat(Cat(*taps).any() for taps in by_channel))
-
-        have, block = Signal(), Signal(block_layout(self._config))
-        channel, active, is_first = Signal(range(lanes)), Signal(), Signal()
-        remaining = Signal(lanes)  # active channels after this one
-        is_last, take = ~remaining.any(), Signal()
+        have, block = Signal(), Signal(block_layout(self._config), reset_less=True)
+        channel = Signal(lanes, reset_less=True)  # one-hot; 0 in a silent block
+        remaining = Signal(lanes, reset_less=True)  # active channels after this one
+        active, is_first, is_last = (Signal(name=name, reset_less=True) for name in ("active", "is_first", "is_last"))
+        take = Signal()
         m.d.comb += [take.eq(self.i_enable & (~have | is_last)), self.i.ready.eq(take)]
-        candidates, chosen = Signal(lanes), Signal(range(lanes))
-        m.d.comb += [candidates.eq(Mux(take, arriving, remaining)), chosen.eq(_lowest(candidates))]
+        # The next channel of either source is found beside the decision between them, not behind it.
+        for source, chosen in ((self.i.payload.active, take), (remaining, self.i_enable & ~take)):
+            lowest = Signal(lanes)
+            m.d.comb += lowest.eq(source & -source)
+            with m.If(chosen):
+                m.d.sync += [channel.eq(lowest), remaining.eq(source & ~lowest), active.eq(source.any()),
+                             is_last.eq(~_several(source))]
         with m.If(self.i_enable):
-            m.d.sync += [channel.eq(chosen), active.eq(candidates.any()), is_first.eq(take),
-                         remaining.eq(candidates & (candidates - 1))]
+            m.d.sync += is_first.eq(take)
         with m.If(take):
             m.d.sync += [have.eq(self.i.valid), block.eq(self.i.payload)]
-            with m.If(~self.i.valid):
-                m.d.sync += remaining.eq(0)
 
         channel_row, channel_phase = self._place_of_channel(m, channel)
         m.d.comb += [self.o_issue.eq(have & self.i_enable), self.o_issue_active.eq(active),
@@ -78,18 +79,19 @@ class ActivityScanner(wiring.Component):
                 self.o.tags.shift.eq(block.tags.shift & is_first),
                 self.o.tags.emit.eq(block.tags.emit & is_last),
                 self.o.tags.tile_last.eq(block.tags.tile_last & is_last),
-                *(self.o.window[bank].eq(word.word_select(channel, time_lanes))
+                *(self.o.window[bank].eq(_select(channel, word, time_lanes) & block.on_map[bank].replicate(time_lanes))
                   for bank, word in enumerate(_words(block))),
             ]
         return m
 
     def _place_of_channel(self, m: Module, channel: Signal) -> tuple[Signal, Signal]:
-        """Quotient and remainder of channel * i_symbol_bits by nine, from a table: no multiplier, no divider."""
-        row, phase = Signal.like(channel), Signal(4)
+        """Quotient and remainder of channel number * i_symbol_bits by nine, from a table: no multiplier, no divider."""
+        row, phase, index = Signal(range(self._config.lanes)), Signal(4), Signal(range(self._config.lanes))
+        m.d.comb += index.eq(reduce(or_, (Mux(line, number, 0) for number, line in enumerate(channel))))
         widths = {GROUP_TAPS, *(range(2, self._config.index_bits + 1) if self._config.is_codebook else ())}
-        with m.Switch(Cat(channel, self.i_symbol_bits)):
+        with m.Switch(Cat(index, self.i_symbol_bits)):
             for bits, number in product(sorted(widths), range(self._config.lanes)):
-                with m.Case(bits << len(channel) | number):
+                with m.Case(bits << len(index) | number):
                     m.d.comb += [row.eq(number * bits // GROUP_TAPS), phase.eq(number * bits % GROUP_TAPS)]
         return row, phase
 
@@ -98,9 +100,16 @@ def _words(block: data.View) -> list[Value]:
     return [block.words[bank] for bank in range(GROUP_TAPS)]
 
 
-def _lowest(candidates: Signal) -> Value:
-    """Index of the lowest set bit (0 if none)."""
-    index: Value | int = 0
-    for position in reversed(range(len(candidates))):
-        index = Mux(candidates[position], position, index)
-    return Value.cast(index)
+def _several(bits: Value) -> Value:
+    """Whether more than one bit is set, as a balanced tree."""
+    parts: list[tuple[Value, Value]] = [(bit, Const(0)) for bit in bits]  # (any, several)
+    while len(parts) > 1:
+        parts = [(left[0] | right[0], left[1] | right[1] | left[0] & right[0])
+                 for left, right in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0][1]
+
+
+def _select(one_hot: Value, word: Value, width: int) -> Value:
+    """The field of `width` bits that the one-hot number points at (0 if none), as AND and OR."""
+    fields = (word.word_select(k, width) & line.replicate(width) for k, line in enumerate(one_hot))
+    return reduce(or_, fields)

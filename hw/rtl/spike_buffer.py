@@ -4,6 +4,7 @@ from amaranth import Module
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.layouts import spike_address_bits
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
@@ -16,8 +17,8 @@ class SpikeBuffer(wiring.Component):
 
     Members
     -------
-    i_read_enable, i_read_address : read all nine banks, each at its own address.
-    o_words : the words, one cycle later; held while i_read_enable is low.
+    i_read_enable (one bit per bank), i_read_address : read banks, each at its own address.
+    o_words : the words, one cycle later; a bank's is held while it is not read.
     i_write_enable : one bit per bank. i_write_address, i_write_word : common to all banks.
     """
 
@@ -25,7 +26,7 @@ class SpikeBuffer(wiring.Component):
         self._config = config
         address_bits = spike_address_bits(config)
         super().__init__({
-            "i_read_enable": In(1),
+            "i_read_enable": In(GROUP_TAPS),
             "i_read_address": In(data.ArrayLayout(address_bits, GROUP_TAPS)),
             "o_words": Out(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
             "i_write_enable": In(GROUP_TAPS),
@@ -36,11 +37,12 @@ class SpikeBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for bank in range(GROUP_TAPS):
-            store = memory.Memory(shape=self._config.word_bits, depth=self._config.spike_words, init=[])
+            store = memory.Memory(shape=self._config.word_bits, depth=self._config.spike_words, init=[],
+                                  attrs=NO_COLLISION)
             m.submodules[f"bank{bank}"] = store
             read, write = store.read_port(), store.write_port()
             m.d.comb += [
-                read.en.eq(self.i_read_enable), read.addr.eq(self.i_read_address[bank]),
+                read.en.eq(self.i_read_enable[bank]), read.addr.eq(self.i_read_address[bank]),
                 self.o_words[bank].eq(read.data),
                 write.en.eq(self.i_write_enable[bank]), write.addr.eq(self.i_write_address),
                 write.data.eq(self.i_write_word),

@@ -11,12 +11,14 @@ from amaranth.back import verilog
 from amaranth.lib.wiring import Flow
 
 from s2nn.hw.rtl.accelerator import Accelerator
+from s2nn.hw.rtl.pe_array import PEArray, Variant
 from s2nn.hw.rtl.spike_writer import probe_layout
 from s2nn.hw.spec.atomic import write_json_atomic, write_text_atomic
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.registers import COUNTERS, OFFSET
 
 TOP = "accelerator"
+PE_TOP = "pe_array"
 
 # A memory that starts as zeros, written out word by word.
 _ZERO_MEMORY = re.compile(r"^  initial begin\n((?:    (\w+)\[\d+\] = \d+'h0+;\n)+)  end\n", re.MULTILINE)
@@ -66,3 +68,11 @@ def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
     write_text_atomic(paths[0], text)
     write_json_atomic(paths[1], side)
     return paths
+
+
+def write_pe_array(config: AcceleratorConfig, variant: Variant, folder: Path) -> Path:
+    """Write pe_array.v, the PE array alone, into the folder; returns its path."""
+    path = folder / f"{PE_TOP}.v"
+    text = verilog.convert(PEArray(config, variant=variant), name=PE_TOP, strip_internal_attrs=True)
+    write_text_atomic(path, _shorten(text))
+    return path

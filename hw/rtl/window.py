@@ -1,25 +1,34 @@
-"""From a step of the loop nest to the spikes of its 3x3 neighbourhood: addresses, bank read, zeros off the map."""
+"""From steps of the loop nest to windows of spikes: addresses, bank read, sets of gathered words, active windows."""
 
 from itertools import pairwise
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.gather import GatherSet
 from s2nn.hw.rtl.layouts import DescriptorLayout, Tags, block_layout, row_bits, spike_address_bits, step_layout
+from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+#: Stages between the skid buffers: products, sums, addresses, bank read, hold. Gathered words take two more.
+_STAGES = 5
+#: Residual words that may be ahead of their spikes: those of the positions in the array and in the neurons.
+_RESIDUAL_WORDS = 16
 
 
 class WindowReader(wiring.Component):
-    """Reads the nine banks for each step. A rigid pipeline: all stages move together, or none.
+    """Reads the banks for each step. A rigid pipeline between two skid buffers: all stages move, or none.
 
     Members
     -------
-    i_descriptor : of the layer. i : steps. o : neighbourhoods, payload stable while stalled.
-    o_read_enable, o_read_address, i_words : the spike buffer's read port.
-    o_read : pulse per neighbourhood read. o_busy : a step is inside.
+    i_descriptor : of the layer; must not change while o_busy, and be there two cycles before the first step.
+    i : steps; its ready is a register, so the loop nest does not wait for the scanner's logic.
+    o : windows, payload stable while stalled. o_residual : words of the residual map, in the order of their steps.
+    o_read_enable (one bit per bank), o_read_address, i_words : the spike buffer's read port.
+    o_words_read : banks read in this cycle. o_busy : a step is inside.
 
-    Latency: four cycles from `i` to `o`. Throughput: one neighbourhood per cycle.
+    Latency: seven cycles from `i` to `o`, eight for a gathered set's last word. Throughput: one step per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -29,10 +38,11 @@ class WindowReader(wiring.Component):
             "i_descriptor": In(DescriptorLayout),
             "i": In(stream.Signature(step_layout(config))),
             "o": Out(stream.Signature(block_layout(config))),
-            "o_read_enable": Out(1),
+            "o_residual": Out(stream.Signature(config.word_bits)),
+            "o_read_enable": Out(GROUP_TAPS),
             "o_read_address": Out(data.ArrayLayout(address_bits, GROUP_TAPS)),
             "i_words": In(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
-            "o_read": Out(1),
+            "o_words_read": Out(GROUP_TAPS),
             "o_busy": Out(1),
         })
 
@@ -40,69 +50,101 @@ class WindowReader(wiring.Component):
         m = Module()
         d = self.i_descriptor
         address_bits = spike_address_bits(self._config)
+        m.submodules.steps = steps = SkidBuffer(step_layout(self._config))
+        m.submodules.gather = gather = GatherSet(self._config)
+        m.submodules.residual = residual = fifo.SyncFIFOBuffered(width=self._config.word_bits, depth=_RESIDUAL_WORDS)
+        wiring.connect(m, wiring.flipped(self.i), steps.i)
+        wiring.connect(m, wiring.flipped(self.o_residual), residual.r_stream)
+        wiring.connect(m, gather.o_residual, residual.w_stream)
+        wiring.connect(m, wiring.flipped(self.o), gather.o)
+        step = steps.o.payload
         # What passes through unchanged, stage by stage.
-        side = data.StructLayout({"row_mod": 2, "col_mod": 2, "weight_row": row_bits(self._config), "weight_phase": 4,
+        side = data.StructLayout({"gather": 1, "slot": range(GROUP_TAPS), "set_last": 1, "residual": 1,
+                                  "row_mod": 2, "col_mod": 2, "weight_row": row_bits(self._config), "weight_phase": 4,
                                   "tags": Tags})
-        valids = [Signal(name=f"valid{k}") for k in range(1, 5)]
-        sides = [Signal(side, name=f"side{k}") for k in range(1, 5)]
-        move = Signal()
-        m.d.comb += [move.eq(~valids[-1] | self.o.ready), self.i.ready.eq(move), self.o.valid.eq(valids[-1]),
-                     self.o_busy.eq(Cat(*valids).any())]
+        valids = [Signal(name=f"valid{k}") for k in range(1, _STAGES + 1)]
+        sides = [Signal(side, name=f"side{k}", reset_less=True) for k in range(1, _STAGES + 1)]
+        move = gather.o_enable
+        m.d.comb += [steps.o.ready.eq(move), self.o_busy.eq(steps.o.valid | Cat(*valids).any() | gather.o_busy)]
         with m.If(move):
-            m.d.sync += [valids[0].eq(self.i.valid), *(b.eq(a) for a, b in pairwise(valids)),
+            m.d.sync += [valids[0].eq(steps.o.valid), *(b.eq(a) for a, b in pairwise(valids)),
                          *(b.eq(a) for a, b in pairwise(sides)),
-                         *(sides[0][name].eq(self.i.payload[name]) for name, _ in side)]
+                         *(sides[0][name].eq(step[name]) for name, _ in side)]
 
-        # Stage 1: word offsets of the top-left tap, and which of the three rows and columns lie on the map.
-        step = self.i.payload
-        row_words, col_words = Signal(signed(address_bits + 2)), Signal(signed(address_bits + 2))
-        valid_taps = {axis: Signal(3, name=f"{axis}_valid1") for axis in ("row", "col")}
+        # Stages 1 and 2: word offsets of the top-left tap, and which of the three rows and columns to read.
+        offset, base = Signal.like(step.offset, reset_less=True), Signal.like(d.in_base, reset_less=True)
         with m.If(move):
-            m.d.sync += [row_words.eq(step.row_div * d.in_row_stride + d.in_base),
-                         col_words.eq(step.col_div * d.in_col_stride + step.offset)]
-            for axis, size in (("row", d.in_height), ("col", d.in_width)):
-                first = Signal(signed(12), name=f"{axis}_first")
-                m.d.comb += first.eq(step[f"{axis}_div"] * 3 + step[f"{axis}_mod"])
-                m.d.sync += [valid_taps[axis][k].eq((first + k >= 0) & (first + k < size)) for k in range(3)]
+            m.d.sync += [offset.eq(step.offset), base.eq(Mux(step.residual, d.residual_base, d.in_base))]
+        row_words, row_valid = self._walk_axis(m, "row", size=d.in_height, start=base, stride=Mux(
+            step.residual, d.residual_row_stride, d.in_row_stride))
+        col_words, col_valid = self._walk_axis(m, "col", size=d.in_width, start=offset, stride=Mux(
+            step.residual, d.residual_col_stride, d.in_col_stride))
 
-        # Stage 2: the four addresses that the nine banks choose from, and the banks that hold a tap of the map.
-        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}") for r in (0, 1) for c in (0, 1)}
-        bank_valid = Signal(GROUP_TAPS)
+        # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the window. A
+        # single word is its top-left tap.
+        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True)
+                   for r in (0, 1) for c in (0, 1)}
+        on_map = [Signal(GROUP_TAPS, name=f"on_map{k}", reset_less=True) for k in range(3)]
+        rows, cols = _by_bank(m, row_valid, sides[1].row_mod), _by_bank(m, col_valid, sides[1].col_mod)
         with m.If(move):
             for (r, c), address in choices.items():
                 m.d.sync += address.eq(row_words + col_words + (d.in_row_stride if r else 0)
                                        + (d.in_col_stride if c else 0))
-            for bank in range(GROUP_TAPS):
-                row_tap = _tap_of_bank(m, bank // 3, sides[0].row_mod, f"row_tap{bank}")
-                col_tap = _tap_of_bank(m, bank % 3, sides[0].col_mod, f"col_tap{bank}")
-                m.d.sync += bank_valid[bank].eq(valid_taps["row"].bit_select(row_tap, 1)
-                                                & valid_taps["col"].bit_select(col_tap, 1))
+            m.d.sync += [on_map[0].eq(Cat(row & col for row in rows for col in cols)),
+                         *(b.eq(a) for a, b in pairwise(on_map))]
 
-        # Stage 3: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
+        # Stage 4: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
         for bank in range(GROUP_TAPS):
-            row_wraps, col_wraps = bank // 3 < sides[1].row_mod, bank % 3 < sides[1].col_mod
+            row_wraps, col_wraps = bank // 3 < sides[2].row_mod, bank % 3 < sides[2].col_mod
             m.d.comb += self.o_read_address[bank].eq(
                 Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
                     Mux(col_wraps, choices[0, 1], choices[0, 0])))
-        read_valid = Signal(GROUP_TAPS)
-        m.d.comb += [self.o_read_enable.eq(move), self.o_read.eq(move & valids[1])]
-        with m.If(move):
-            m.d.sync += read_valid.eq(bank_valid)
+        reads = Signal(GROUP_TAPS)
+        m.d.comb += [reads.eq(on_map[0] & (move & valids[2]).replicate(GROUP_TAPS)),
+                     self.o_read_enable.eq(reads), self.o_words_read.eq(reads)]
 
-        # Stage 4: zeros where the window leaves the map.
-        words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS))
+        # Stage 5: hold, since a block RAM's output comes late in its cycle.
+        words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
         with m.If(move):
-            m.d.sync += [words[bank].eq(Mux(read_valid[bank], self.i_words[bank], 0)) for bank in range(GROUP_TAPS)]
-        m.d.comb += [self.o.payload.words.eq(words),
-                     *(self.o.payload[name].eq(sides[-1][name]) for name, _ in side)]
+            m.d.sync += words.eq(self.i_words)
+        last = sides[-1]
+        m.d.comb += [
+            gather.i_valid.eq(valids[-1]), gather.i_gather.eq(last.gather), gather.i_slot.eq(last.slot),
+            gather.i_set_last.eq(last.set_last), gather.i_residual.eq(last.residual),
+            gather.i_block.words.eq(words), gather.i_block.on_map.eq(on_map[2]),
+            *(gather.i_block[name].eq(last[name]) for name in ("row_mod", "col_mod", "weight_row", "weight_phase",
+                                                               "tags")),
+        ]
         return m
 
+    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Signal, start: Signal) -> tuple[Signal, Signal]:
+        """Two stages along one axis: start + div * stride, and one bit per tap of three: it is in the kernel and on the
+        map."""
+        step, move = m.submodules.steps.o.payload, m.submodules.gather.o_enable
+        div, mod, taps = step[f"{axis}_div"], step[f"{axis}_mod"], step[f"{axis}_taps"]
+        address_bits = spike_address_bits(self._config)  # sums are modulo the bank's words; off the map none is used
+        product = Signal(address_bits, name=f"{axis}_product", reset_less=True)
+        words = Signal(address_bits, name=f"{axis}_words", reset_less=True)
+        first = Signal(signed(13), name=f"{axis}_first", reset_less=True)
+        wanted = Signal(3, name=f"{axis}_wanted", reset_less=True)
+        always = Signal(name=f"{axis}_always", reset_less=True)  # a residual's size is the output's, all on the map
+        valid = Signal(3, name=f"{axis}_valid", reset_less=True)
+        # One compare per tap, with a limit of its own: no adder in front of it.
+        limits = [Signal(signed(13), name=f"{axis}_limit{k}", reset_less=True) for k in range(3)]
+        m.d.sync += [limit.eq(size - k) for k, limit in enumerate(limits)]
+        with m.If(move):
+            m.d.sync += [product.eq(div * stride), words.eq(product + start), first.eq((div << 1) + div + mod),
+                         wanted.eq(Cat(1, taps[1], taps == 3)), always.eq(step.residual),
+                         *(valid[k].eq(wanted[k] & (always | ((first >= -k) & (first < limit))))
+                           for k, limit in enumerate(limits))]
+        return words, valid
 
-def _tap_of_bank(m: Module, bank: int, first_bank: Signal, name: str) -> Signal:
-    """Tap 0..2 of a window that begins in `first_bank` which lies in `bank`: (bank - first_bank) mod 3."""
-    tap = Signal(2, name=name)
+
+def _by_bank(m: Module, taps: Signal, first_bank: Signal) -> Signal:
+    """Bits of three taps in the order of their banks, when tap 0 lies in `first_bank`."""
+    banks = Signal(3, name=f"{taps.name}_by_bank")
     with m.Switch(first_bank):
-        for value in range(3):
-            with m.Case(value):
-                m.d.comb += tap.eq((bank - value) % 3)
-    return tap
+        for first in range(3):
+            with m.Case(first):
+                m.d.comb += banks.eq(taps.rotate_left(first))
+    return banks

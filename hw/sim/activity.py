@@ -5,19 +5,19 @@ known beforehand, exactly. RTL and cycle engine are compared with these numbers 
 (`s2nn.hw.spec.registers.COUNTERS`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2nn.hw.sim.functional import FunctionalResult, pad_map
+from s2nn.hw.sim.functional import FunctionalResult, Map, pad_map
 from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
 from s2nn.hw.spec.build import descriptors
-from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PIXEL_BITS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
-from s2nn.hw.spec.program import Layer, Program
+from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program
 from s2nn.hw.spec.registers import COUNTERS, Stream
 
 #: Name of the step that loads the input image; the steps after it are named after their layers.
@@ -67,30 +67,35 @@ def bursts(address: int, size_bytes: int, *, axi_bytes: int) -> Iterator[tuple[i
 
 def expected_activity(config: AcceleratorConfig, program: Program, image: MemoryImage, images: NDArray[np.uint8],
                       result: FunctionalResult, *, addresses: Addresses) -> list[Activity]:
-    """Expected counters of each image's run.
+    """Expected counters of each image's run; the first one reads the resident weights, the others keep them.
 
     Parameters
     ----------
     image : the packed program, for the offsets that its descriptors hold.
-    images : (B, C, H, W) uint8, and `result`, what the golden model made of them.
+    images : what the program ran on (see `functional.run`), and `result`, what the golden model made of it.
     addresses : of the image, the input and the logits; they decide where bursts are split.
     """
     if len(result.logits) != len(images):
         raise SimulationError(f"must be the result of {len(images)} images", value=len(result.logits),
                               source=program.name)
     fields = descriptors(image)
-    traffic = [_traffic(config, step, index, image, addresses) for index, step in enumerate(fields)]
-    first = program.layers[0]
+    traffic = {kept: [_traffic(config, step, index, image, addresses, kept=kept) for index, step in enumerate(fields)]
+               for kept in (False, True)}
+    _, height, width = program.in_shape
     activities = []
     for b, pixels in enumerate(images):
-        maps = [pixel_planes(pixels)] + [layer.spikes[b] for layer in result.layers]  # (planes, C, H, W) each
-        load = {"spike_buffer.word_writes": first.in_shape[1] * first.in_shape[2] * config.pixel_chunks}
-        steps = [(LOAD_INPUT, _counters(traffic[0], load))]
+        maps = {INPUT: pixels} | {layer.name: layer.spikes[b] for layer in result.layers}
+        load = {"spike_buffer.word_writes": height * width * fields[0]["out_chunks"]}
+        kept = b > 0
+        steps = [(LOAD_INPUT, _counters(traffic[kept][0], load))]
         for index, layer in enumerate(program.layers):
-            work = _work(config, layer, fields[index + 1], maps[index])
+            lanes = window_lanes(config, layer, presented(config, program, layer, maps[layer.source]))
+            work = expected_work(config, layer, fields[index + 1], lanes)
             if layer.kind == "conv":
                 work["neuron.spikes"] = int(result.layers[index].fired[b])
-            steps.append((layer.name, _counters(traffic[index + 1], work)))
+            if kept and fields[index + 1]["resident"]:
+                work["weight_buffer.slice_writes"] = 0
+            steps.append((layer.name, _counters(traffic[kept][index + 1], work)))
         activities.append(Activity(steps=tuple(steps)))
     return activities
 
@@ -102,15 +107,34 @@ def _counters(*parts: Mapping[str, int]) -> dict[str, int]:
     return counters
 
 
-def pixel_planes(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels (C, H, W) to bit planes (8, C, H, W), most significant first."""
-    shifts = np.arange(PIXEL_BITS - 1, -1, -1, dtype=np.uint8)[:, None, None, None]
-    return (pixels[None] >> shifts & 1).astype(np.bool_)
+def presented(config: AcceleratorConfig, program: Program, layer: Layer, values: Map) -> NDArray[np.bool_]:
+    """The input of a layer as the engine presents it: (passes, time_lanes, C, H, W) bits.
+
+    values : its input map of one image, (T, C, H, W), or an image (C, H, W). A pass is a chunk of time steps, and in it
+    a bit plane of the values, least significant first; the planes of an image, most significant first, lie in the time
+    lanes.
+    """
+    if layer.image_input:
+        steps, planes = _bit_planes(values, PIXEL_BITS)[::-1], 1
+    else:
+        steps, planes = values, program.peak(layer.source).bit_length()
+    chunks = ceil_div(len(steps), config.time_lanes)
+    padded = np.zeros((chunks * config.time_lanes, *steps.shape[1:]), dtype=steps.dtype)
+    padded[:len(steps)] = steps
+    bits = _bit_planes(padded.reshape(chunks, config.time_lanes, *steps.shape[1:]), planes)
+    return bits.swapaxes(0, 1).reshape(chunks * planes, config.time_lanes, *steps.shape[1:])
+
+
+def _bit_planes(values: Map, planes: int) -> NDArray[np.bool_]:
+    """(...) unsigned integers to (planes, ...) bits, least significant first."""
+    shifts = np.arange(planes, dtype=np.uint8).reshape((-1,) + (1,) * values.ndim)
+    return (values.astype(np.uint8)[None] >> shifts & 1).astype(np.bool_)
 
 
 def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, image: MemoryImage,
-             addresses: Addresses) -> dict[str, int]:
-    """DRAM counters of one step; `fields` is its descriptor, `index` counts descriptors from 0."""
+             addresses: Addresses, *, kept: bool) -> dict[str, int]:
+    """DRAM counters of one step; `fields` is its descriptor, `index` counts descriptors from 0. kept : the resident
+    weights are in the buffer."""
     descriptor = addresses.image + image.offset(SectionKind.DESCRIPTORS) + DESCRIPTOR_BYTES * index
     tile_bytes, params_bytes = fields["tile_beats"] * config.axi_bytes, config.params_beats * config.axi_bytes
     requests: dict[str, list[tuple[int, int]]] = {"descriptor_read": [(descriptor, DESCRIPTOR_BYTES)]}
@@ -119,8 +143,9 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     else:
         requests["codebook_read"] = [(addresses.image + fields["codebook_offset"],
                                       fields["codebook_beats"] * config.axi_bytes)]
+        index_bytes = 0 if kept and fields["resident"] else tile_bytes
         for stream, start, size in (("params_read", fields["params_offset"], params_bytes),
-                                    ("index_read", fields["index_offset"], tile_bytes)):
+                                    ("index_read", fields["index_offset"], index_bytes)):
             requests[stream] = [(addresses.image + start + size * tile, size) for tile in range(fields["tiles"])]
         if fields["last"]:
             requests["logits_write"] = [(addresses.output, config.logits_beats * config.axi_bytes)]
@@ -131,45 +156,71 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     return counters
 
 
-def _work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
-          planes: NDArray[np.bool_]) -> dict[str, int]:
-    """On-chip counters of one layer, without its spikes; planes (T or 8, C, H, W) is its input."""
-    tiles, weight_planes, steps = fields["tiles"], fields["planes"], fields["steps"]
+def expected_work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
+                  lanes_with_spike: NDArray[np.uint8]) -> dict[str, int]:
+    """On-chip counters of one layer, without its spikes, from its descriptor and the `window_lanes` of its input."""
+    tiles, steps, is_conv = fields["tiles"], fields["steps"], layer.kind == "conv"
     _, height, width = layer.conv_shape
-    lanes_with_spike = window_lanes(config, layer, planes)  # (chunks, groups, C, H', W')
-    chunks, groups, channels = lanes_with_spike.shape[:3]
     active = lanes_with_spike > 0
-    blocks = ceil_div(channels, config.lanes)
-    padded = np.pad(active, ((0, 0), (0, 0), (0, blocks * config.lanes - channels), (0, 0), (0, 0)))
-    silent = ~padded.reshape(chunks, groups, blocks, config.lanes, height, width).any(axis=3)
-    passes = tiles * weight_planes  # every window is presented once per output tile and weight plane
-    windows = passes * int(active.sum())
+    times = tiles * fields["planes"]  # every window is presented once per output tile and weight plane
+    windows = times * int(active.sum())
     out_words = layer.out_shape[1] * layer.out_shape[2] * tiles * fields["out_chunks"]
+    words_read = times * len(lanes_with_spike) * fields["in_blocks"] * taps_on_map(
+        size=layer.in_shape[1:], positions=(height, width), kernel=layer.kernel, stride=layer.stride, pad=layer.pad)
     return {
         "array.active_windows": windows,
-        "array.silent_blocks": passes * int(silent.sum()),
-        "array.adds": passes * config.lanes * int(lanes_with_spike.sum()),
+        "array.silent_blocks": times * int((~active.any(axis=2)).sum()),
+        "array.adds": times * config.lanes * int(lanes_with_spike.sum()),
         "weight_buffer.slice_reads": windows * fields["symbol_bits"],
         "weight_buffer.slice_writes": tiles * fields["tile_beats"] * config.slices_per_beat,
-        "spike_buffer.window_reads": passes * silent.size,
-        "spike_buffer.word_writes": out_words if layer.kind == "conv" else 0,
+        "spike_buffer.word_reads": words_read + out_words * fields["residual_planes"],
+        "spike_buffer.word_writes": out_words * fields["out_planes"] if is_conv else 0,
         "neuron.updates": config.lanes * steps * height * width * tiles,
     }
 
 
-def window_lanes(config: AcceleratorConfig, layer: Layer, planes: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Time lanes in which each 3x3 window has a set bit: (chunks, kernel groups, C, H', W')."""
+def taps_on_map(*, size: Sequence[int], positions: Sequence[int], kernel: Sequence[int], stride: int,
+                pad: int) -> int:
+    """Pairs of an output position and a kernel tap that lies on the map; size, positions, kernel: (height, width)."""
+    pairs = 1
+    for extent, count, taps in zip(size, positions, kernel, strict=True):
+        places = (np.arange(count) * stride - pad)[:, None] + np.arange(taps)  # (positions, taps)
+        pairs *= int(((places >= 0) & (places < extent)).sum())
+    return pairs
+
+
+def window_lanes(config: AcceleratorConfig, layer: Layer, bits: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Time lanes in which each window has a set bit: bits as `presented` -> (passes, blocks, lanes, H', W').
+
+    A block is what the scanner takes at a time: `lanes` windows, the last ones perhaps empty. With grouping TAPS a
+    window is a group of taps of one channel, and blocks follow in the order (group row, group column, channels); with
+    grouping INPUTS it is nine consecutive inputs, and blocks start over at each tap of a kernel with shared weights.
+    """
     _, height, width = layer.conv_shape
-    _, _, groups_y, groups_x, _ = layer.weights.symbols.shape
-    chunks = ceil_div(len(planes), config.time_lanes)
-    padded = pad_map(layer, planes)
-    stop_y, stop_x = (height - 1) * layer.stride + 1, (width - 1) * layer.stride + 1
-    lanes = np.zeros((chunks, groups_y * groups_x, planes.shape[1], height, width), dtype=np.uint8)
-    for group in range(groups_y * groups_x):
-        top, left = 3 * (group // groups_x), 3 * (group % groups_x)
-        taps = [padded[:, :, top + ky:top + ky + stop_y:layer.stride, left + kx:left + kx + stop_x:layer.stride]
-                for ky in range(3) for kx in range(3)]
-        window = np.logical_or.reduce(taps)  # (planes, C, H', W')
-        for chunk in range(chunks):
-            lanes[chunk, group] = window[chunk * config.time_lanes:(chunk + 1) * config.time_lanes].sum(axis=0)
-    return lanes
+    padded = pad_map(layer, bits.reshape(-1, *bits.shape[2:]))  # (passes*time_lanes, C, rows, columns)
+
+    def at(ky: int, kx: int) -> NDArray[np.bool_]:
+        """The input under one tap at every output position, (passes*time_lanes, C, H', W')."""
+        stop_y, stop_x = ky + (height - 1) * layer.stride + 1, kx + (width - 1) * layer.stride + 1
+        return padded[:, :, ky:stop_y:layer.stride, kx:stop_x:layer.stride]
+
+    taps_y, taps_x = layer.kernel
+    walks: list[NDArray[np.bool_]] = []  # (passes*time_lanes, windows, H', W') each
+    if layer.grouping is Grouping.TAPS:
+        for top in range(0, taps_y, 3):
+            for left in range(0, taps_x, 3):
+                rows, columns = range(top, min(top + 3, taps_y)), range(left, min(left + 3, taps_x))
+                walks.append(np.logical_or.reduce([at(ky, kx) for ky in rows for kx in columns]))
+    else:
+        inputs = [at(ky, kx) for ky in range(taps_y) for kx in range(taps_x)]
+        for walk in inputs if layer.shared_taps else [np.concatenate(inputs, axis=1)]:
+            walks.append(_pad_axis(walk, GROUP_TAPS).reshape(len(walk), -1, GROUP_TAPS, height, width).any(axis=2))
+    blocks = np.concatenate([_pad_axis(walk, config.lanes) for walk in walks], axis=1)
+    split = blocks.reshape(*bits.shape[:2], -1, config.lanes, height, width)  # (passes, time_lanes, blocks, lanes, ...)
+    return split.sum(axis=1, dtype=np.uint8)
+
+
+def _pad_axis(values: NDArray[np.bool_], multiple: int) -> NDArray[np.bool_]:
+    """Zeros behind axis 1, up to a multiple."""
+    missing = -values.shape[1] % multiple
+    return np.pad(values, ((0, 0), (0, missing), (0, 0), (0, 0))) if missing else values

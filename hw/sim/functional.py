@@ -1,20 +1,20 @@
-"""The golden model: runs a `Program` on 8-bit images in exact integers, just as `s2nn.hw.spec.semantics` says.
+"""The golden model: runs a `Program` on images or spikes in exact integers, just as `s2nn.hw.spec.semantics` says.
 
 Lowering, the torch integer forward and the RTL are each compared with this, layer by layer and bit for bit. It knows
 nothing of lanes, tiles or memory; what those cost is counted by `s2nn.hw.sim.activity` from the spikes found here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from s2nn.hw.spec.errors import DataError
-from s2nn.hw.spec.program import Layer, Program
+from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp
 from s2nn.hw.spec.semantics import IntArray, lif_step
 
-#: Pixels or spikes.
+#: Pixels, spikes, or sums of spikes.
 Map = NDArray[np.uint8 | np.bool_]
 
 #: Images that are run at once; bounds the memory that the unfolded windows take.
@@ -31,13 +31,14 @@ class LayerResult:
     Parameters
     ----------
     name : of the layer.
-    spikes : (B, T, C, H, W), after pooling: what the next layer reads.
+    spikes : (B, T, C, H, W), after pooling or the residual: what the next layers read. bool, or uint8 where spikes were
+        added up.
     fired : (B,) spikes fired before pooling, over all steps and computed positions.
     membrane : (B, C, H, W) potential after the last step's reset, before pooling.
     """
 
     name: str
-    spikes: NDArray[np.bool_]
+    spikes: Map
     fired: IntArray
     membrane: IntArray
 
@@ -62,11 +63,11 @@ class FunctionalResult:
 
 
 def run(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
-    """Run a program on images (B, C, H, W) uint8, B >= 1.
+    """Run a program on images (B, C, H, W) uint8, or on spikes (B, T, C, H, W) uint8 of 0 and 1 if it takes those.
 
-    Raises `DataError` if the images are not of the program's shape and type.
+    Raises `DataError` if the inputs are not of the program's shape and type, or there are none.
     """
-    _check_images(program, images)
+    _check_inputs(program, images)
     parts = [_run_batch(program, images[i:i + _BATCH_IMAGES]) for i in range(0, len(images), _BATCH_IMAGES)]
     layers = tuple(LayerResult(
         name=same[0].name,
@@ -78,11 +79,11 @@ def run(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
 
 
 def predict(program: Program, images: NDArray[np.uint8]) -> IntArray:
-    """(B,) predicted classes of images (B, C, H, W) uint8; keeps no spikes, so that a whole test set fits in memory.
+    """(B,) predicted classes of images as for `run`; keeps no spikes, so that a whole test set fits in memory.
 
     Raises `DataError` as `run`.
     """
-    _check_images(program, images)
+    _check_inputs(program, images)
     return np.concatenate([_run_batch(program, images[i:i + _BATCH_IMAGES]).predictions
                            for i in range(0, len(images), _BATCH_IMAGES)])
 
@@ -93,13 +94,12 @@ def accumulate(layer: Layer, inputs: Map) -> IntArray:
     The kernel's first tap lies at (y*stride - pad, x*stride - pad); taps outside the map read zero. Positions that a
     floor pooling drops are not computed.
     """
-    weights = layer.weights.integers()  # (c_out, c_in, taps_y, taps_x)
+    weights = layer.integer_weights()  # (c_out, c_in, height, width)
     c_out, c_in, taps_y, taps_x = weights.shape
     _, height, width = layer.conv_shape
     windows = sliding_window_view(pad_map(layer, inputs), (taps_y, taps_x), axis=(2, 3))
     windows = windows[:, :, ::layer.stride, ::layer.stride]  # (N, c_in, H', W', taps_y, taps_x)
-    peak = 255 if layer.image_input else 1
-    bound = int(np.abs(weights).sum(axis=(1, 2, 3)).max()) * peak
+    bound = int(np.abs(weights).sum(axis=(1, 2, 3)).max()) * int(inputs.max(initial=0))
     # Every partial sum is a whole number within the bound, so the matrix product is exact in any order of summation.
     assert bound < _EXACT_FLOAT64
     dtype = np.float32 if bound < _EXACT_FLOAT32 else np.float64
@@ -110,11 +110,11 @@ def accumulate(layer: Layer, inputs: Map) -> IntArray:
 
 def pad_map(layer: Layer, inputs: Map) -> Map:
     """Inputs (N, c_in, H, W) with `pad` zeros before and cut, or filled with zeros, where the last window ends."""
-    (_, height, width), (_, _, groups_y, groups_x, _) = layer.conv_shape, layer.weights.symbols.shape
-    reach_y, reach_x = (height - 1) * layer.stride + 3 * groups_y, (width - 1) * layer.stride + 3 * groups_x
-    after = [(layer.pad, max(0, reach - layer.pad - size))
-             for reach, size in zip((reach_y, reach_x), inputs.shape[2:], strict=True)]
-    return np.pad(inputs, ((0, 0), (0, 0), *after))[:, :, :reach_y, :reach_x]
+    _, height, width = layer.conv_shape
+    reach = [(size - 1) * layer.stride + taps
+             for size, taps in zip((height, width), layer.kernel, strict=True)]
+    after = [(layer.pad, max(0, end - layer.pad - size)) for end, size in zip(reach, inputs.shape[2:], strict=True)]
+    return np.pad(inputs, ((0, 0), (0, 0), *after))[:, :, :reach[0], :reach[1]]
 
 
 def currents(layer: Layer, inputs: Map, *, steps: int, fraction_bits: int) -> IntArray:
@@ -142,28 +142,44 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
         membrane, spikes[:, step] = lif_step(membrane, current[:, step], theta=theta, leak_factor=layer.leak,
                                              leak_bits=leak_bits, soft_reset=layer.soft_reset)
     fired = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
-    return LayerResult(name=layer.name, spikes=_pool(spikes) if layer.pool else spikes, fired=fired, membrane=membrane)
+    passed_on = _pool(layer, spikes) if layer.pool else spikes
+    return LayerResult(name=layer.name, spikes=passed_on, fired=fired, membrane=membrane)
+
+
+def combine(layer: Layer, spikes: NDArray[np.bool_], residual: Map) -> Map:
+    """What a layer with a residual passes on, from its spikes and that map, both (B, T, C, H, W)."""
+    if layer.residual_op is ResidualOp.IAND:
+        return residual.astype(np.bool_) & ~spikes
+    return residual.astype(np.uint8) + spikes
 
 
 def _run_batch(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
-    inputs: Map = images
+    maps: dict[str, Map] = {INPUT: images}
     layers = []
     for layer in program.layers[:-1]:
-        current = currents(layer, inputs, steps=program.steps, fraction_bits=program.fraction_bits)
-        layers.append(fire(layer, current, leak_bits=program.leak_bits))
-        inputs = layers[-1].spikes
+        current = currents(layer, maps[layer.source], steps=program.steps, fraction_bits=program.fraction_bits)
+        result = fire(layer, current, leak_bits=program.leak_bits)
+        if layer.residual is not None:
+            result = replace(result, spikes=combine(layer, result.spikes, maps[layer.residual]))
+        layers.append(result)
+        maps[layer.name] = result.spikes
     # The classifier neither leaks nor fires: its membrane is the sum of its currents.
-    current = currents(program.layers[-1], inputs, steps=program.steps, fraction_bits=program.fraction_bits)
+    last = program.layers[-1]
+    current = currents(last, maps[last.source], steps=program.steps, fraction_bits=program.fraction_bits)
     return FunctionalResult(layers=tuple(layers), logits=current.sum(axis=1)[:, :, 0, 0])
 
 
-def _pool(spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """2x2 max of (..., 2H, 2W)."""
+def _pool(layer: Layer, spikes: NDArray[np.bool_]) -> Map:
+    """2x2 maximum or sum of (..., 2H, 2W)."""
     *outer, height, width = spikes.shape
-    return np.logical_or.reduce(spikes.reshape(*outer, height // 2, 2, width // 2, 2), axis=(-3, -1))
+    windows = spikes.reshape(*outer, height // 2, 2, width // 2, 2)
+    return windows.any(axis=(-3, -1)) if layer.pool_op is PoolOp.MAX else windows.sum(axis=(-3, -1), dtype=np.uint8)
 
 
-def _check_images(program: Program, images: NDArray[np.uint8]) -> None:
-    if images.dtype != np.uint8 or images.shape[1:] != program.in_shape or not len(images):
-        raise DataError(f"images must be uint8 of shape (B, {', '.join(map(str, program.in_shape))}) with B >= 1",
-                        value=f"{images.dtype} {images.shape}", source=program.name)
+def _check_inputs(program: Program, inputs: NDArray[np.uint8]) -> None:
+    shape = ((program.steps,) if program.spike_input else ()) + program.in_shape
+    if inputs.dtype != np.uint8 or inputs.shape[1:] != shape or not len(inputs):
+        raise DataError(f"inputs must be uint8 of shape (B, {', '.join(map(str, shape))}) with B >= 1",
+                        value=f"{inputs.dtype} {inputs.shape}", source=program.name)
+    if program.spike_input and int(inputs.max()) > 1:
+        raise DataError("spikes must be 0 or 1", value=int(inputs.max()), source=program.name)

@@ -11,8 +11,8 @@ from typing import Literal
 
 from s2nn.hw.spec.config import GROUP_TAPS, ceil_div
 from s2nn.hw.spec.errors import ConfigError
+from s2nn.hw.spec.program import INPUT
 
-INPUT = "input"
 #: Bits of the weights of first layer and classifier, stored as that many planes.
 PLANE_BITS = 8
 

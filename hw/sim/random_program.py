@@ -12,8 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
+from s2nn.hw.sim.net_shapes import NetShape, WeightKind
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.program import BIAS_LIMIT, THRESHOLD_LIMIT, Layer, Program, Shape, Weights
+from s2nn.hw.spec.program import (
+    BIAS_LIMIT,
+    INPUT,
+    THRESHOLD_LIMIT,
+    ZERO_CODEWORD,
+    Grouping,
+    Layer,
+    PoolOp,
+    Program,
+    ResidualOp,
+    Shape,
+    Weights,
+)
 from s2nn.hw.spec.semantics import IntArray
 
 _CALIBRATION_IMAGES = 4
@@ -22,15 +35,16 @@ _CALIBRATION_ROUNDS = 9
 
 @dataclass(frozen=True, kw_only=True)
 class RandomConv:
-    """One spiking layer of a random program.
+    """One spiking layer of a random program; layer k is named conv{k}.
 
     Parameters
     ----------
     channels : output channels.
     eta : bits per index into a random codebook; None stores raw nine-bit groups (the binary format).
     planes : weight planes, 1..8; 1 is a 1-bit or sub-bit layer, 8 an 8-bit one.
-    groups : kernel height and width in groups of three taps.
-    stride, pad, pool, soft_reset : as `s2nn.hw.spec.program.Layer`.
+    zeros : share of groups that are pruned, with a codebook only; 0 leaves the zero codeword out of it.
+    kernel, grouping, shared_taps, stride, pad, pool, pool_op, soft_reset : as `s2nn.hw.spec.program.Layer`.
+    source : map that is read; None: that of the layer before. residual, residual_op : map that is joined, or None.
     leak : factor in units of 2**-leak_bits; None draws one between half and all of the membrane.
     firing : share of (position, step) pairs at which a channel should fire, roughly.
     """
@@ -38,11 +52,18 @@ class RandomConv:
     channels: int
     eta: int | None = None
     planes: int = 1
-    groups: tuple[int, int] = (1, 1)
+    zeros: float = 0.0
+    kernel: tuple[int, int] = (3, 3)
+    grouping: Grouping = Grouping.TAPS
+    shared_taps: bool = False
     stride: int = 1
     pad: int = 1
     pool: bool = False
+    pool_op: PoolOp = PoolOp.MAX
     soft_reset: bool = False
+    source: str | None = None
+    residual: str | None = None
+    residual_op: ResidualOp | None = None
     leak: int | None = None
     firing: float = 0.2
 
@@ -55,51 +76,87 @@ def random_images(seed: int, shape: Shape, count: int, *, density: float = 0.4) 
     return np.where(rng.random(pixels.shape) < share, pixels, 0).astype(np.uint8)
 
 
-def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, layers: Sequence[RandomConv],
-                   classes: int = 10, steps: int = 4, classifier_planes: int = 8, name: str = "random") -> Program:
-    """A program with these spiking layers and a classifier over the whole last map.
+def random_spikes(seed: int, shape: Shape, count: int, *, steps: int, rate: float = 0.2) -> NDArray[np.uint8]:
+    """Inputs of a net that takes spikes: (count, T, C, H, W) uint8, each 1 with probability `rate`."""
+    return (np.random.default_rng([seed, 2]).random((count, steps, *shape)) < rate).astype(np.uint8)
 
-    The first layer always takes raw groups, since it reads pixels through its planes like a trained net's; so does
-    the classifier. Whether `config` can hold the result (buffers, widths) is checked where it is packed.
+
+def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, layers: Sequence[RandomConv],
+                   classes: int = 10, classifier_planes: int = 8, classifier_grouping: Grouping = Grouping.TAPS,
+                   classifier_shared_taps: bool = False, steps: int = 4, spike_input: bool = False,
+                   name: str = "random") -> Program:
+    """A program with these spiking layers and a classifier whose kernel is the whole last map.
+
+    Layers that read an image always take raw groups, since they read pixels through their planes like a trained net's;
+    so does the classifier. Whether `config` can hold the result (buffers, widths) is checked where it is packed.
 
     Raises `LoweringError` for layers that make no valid program.
     """
     rng = np.random.default_rng([seed, 0])
-    inputs: functional.Map = random_images(seed, in_shape, _CALIBRATION_IMAGES)
+    inputs = (random_spikes(seed, in_shape, _CALIBRATION_IMAGES, steps=steps) if spike_input
+              else random_images(seed, in_shape, _CALIBRATION_IMAGES))
+    maps: dict[str, functional.Map] = {INPUT: inputs}
+    shapes: dict[str, Shape] = {INPUT: in_shape}
     built: list[Layer] = []
-    shape = in_shape
+    source = INPUT
     for index, spec in enumerate(layers):
-        draft = _draft_conv(rng, config, spec, index, shape)
-        layer, inputs = _calibrate(rng, config, spec, draft, inputs, steps)
+        source = spec.source or source
+        image_input = source == INPUT and not spike_input
+        draft = _draft_conv(rng, config, spec, f"conv{index}", source, shapes[source], image_input=image_input)
+        layer, spikes = _calibrate(rng, config, spec, draft, maps[source], steps)
         built.append(layer)
-        shape = layer.out_shape
-    draft = _draft_classifier(rng, config, shape, classes, classifier_planes, image_input=not built)
-    mean = functional.currents(draft, inputs, steps=steps, fraction_bits=config.fraction_bits).mean(axis=(0, 1, 3, 4))
-    built.append(_with_params(draft, np.ones(classes), -mean))
-    return Program(name=name, steps=steps, leak_bits=config.leak_bits, fraction_bits=config.fraction_bits,
-                   layers=tuple(built))
+        source = layer.name
+        maps[source] = spikes if layer.residual is None else functional.combine(layer, spikes, maps[layer.residual])
+        shapes[source] = layer.out_shape
+    kernel = shapes[source][1:]
+    groups = _num_groups(kernel, shapes[source][0], classifier_grouping, classifier_shared_taps)
+    draft = Layer(
+        name="classifier", kind="classify", source=source, in_shape=shapes[source], out_shape=(classes, 1, 1),
+        kernel=kernel, weights=_random_weights(rng, (classifier_planes, classes, groups), None),
+        grouping=classifier_grouping, shared_taps=classifier_shared_taps,
+        image_input=source == INPUT and not spike_input,
+        threshold=np.ones(classes, dtype=np.int64), bias=np.zeros(classes, dtype=np.int64),
+        negate=rng.random(classes) < 0.3, leak=1 << config.leak_bits)
+    mean = functional.currents(draft, maps[source], steps=steps, fraction_bits=config.fraction_bits)
+    built.append(_with_params(draft, np.ones(classes), -mean.mean(axis=(0, 1, 3, 4))))
+    return Program(name=name, steps=steps, spike_input=spike_input, leak_bits=config.leak_bits,
+                   fraction_bits=config.fraction_bits, layers=tuple(built))
 
 
-def _random_weights(rng: np.random.Generator, shape: tuple[int, ...], eta: int | None) -> Weights:
-    """Symbols of `shape`; a codebook holds distinct codewords."""
+def _random_weights(rng: np.random.Generator, shape: tuple[int, ...], eta: int | None, zeros: float = 0.0) -> Weights:
+    """Symbols of `shape`; a codebook holds distinct codewords, the zero codeword last if a share `zeros` is pruned."""
     if eta is None:
         return Weights(symbols=rng.integers(0, 1 << GROUP_TAPS, size=shape, dtype=np.uint16))
     codebook = rng.permutation(1 << GROUP_TAPS)[:1 << eta].astype(np.uint16)
-    return Weights(symbols=rng.integers(0, 1 << eta, size=shape, dtype=np.uint16), codebook=codebook)
+    symbols = rng.integers(0, 1 << eta, size=shape, dtype=np.uint16)
+    if zeros:
+        codebook[-1] = ZERO_CODEWORD
+        last = len(codebook) - 1
+        symbols = np.where(rng.random(shape) < zeros, last, symbols % last).astype(np.uint16)
+    return Weights(symbols=symbols, codebook=codebook)
 
 
-def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: RandomConv, index: int,
-                in_shape: Shape) -> Layer:
+def _num_groups(kernel: tuple[int, int], channels: int, grouping: Grouping, shared_taps: bool) -> int:
+    if grouping is Grouping.INPUTS:
+        return ceil_div(channels * (1 if shared_taps else kernel[0] * kernel[1]), GROUP_TAPS)
+    return ceil_div(kernel[0], 3) * ceil_div(kernel[1], 3) * channels
+
+
+def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: RandomConv, name: str, source: str,
+                in_shape: Shape, *, image_input: bool) -> Layer:
     """The layer with weights, shapes and leak, and with neutral thresholds."""
-    rows, cols = ((size + 2 * spec.pad - 3 * groups) // spec.stride + 1
-                  for size, groups in zip(in_shape[1:], spec.groups, strict=True))
+    rows, cols = ((size + 2 * spec.pad - taps) // spec.stride + 1
+                  for size, taps in zip(in_shape[1:], spec.kernel, strict=True))
     out_shape = (spec.channels, rows // 2, cols // 2) if spec.pool else (spec.channels, rows, cols)
     half = 1 << (config.leak_bits - 1)
+    groups = _num_groups(spec.kernel, in_shape[0], spec.grouping, spec.shared_taps)
+    eta = None if image_input else spec.eta
     return Layer(
-        name=f"conv{index}", kind="conv", in_shape=in_shape, out_shape=out_shape,
-        weights=_random_weights(rng, (spec.planes, spec.channels, *spec.groups, in_shape[0]),
-                                None if index == 0 else spec.eta),
-        stride=spec.stride, pad=spec.pad, pool=spec.pool, image_input=index == 0,
+        name=name, kind="conv", source=source, in_shape=in_shape, out_shape=out_shape, kernel=spec.kernel,
+        weights=_random_weights(rng, (spec.planes, spec.channels, groups), eta, spec.zeros),
+        grouping=spec.grouping, shared_taps=spec.shared_taps, stride=spec.stride, pad=spec.pad, pool=spec.pool,
+        pool_op=spec.pool_op,
+        residual=spec.residual, residual_op=spec.residual_op, image_input=image_input,
         threshold=np.ones(spec.channels, dtype=np.int64), bias=np.zeros(spec.channels, dtype=np.int64),
         negate=rng.random(spec.channels) < 0.3,
         leak=int(rng.integers(half, 2 * half + 1)) if spec.leak is None else spec.leak, soft_reset=spec.soft_reset)
@@ -135,14 +192,28 @@ def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.floa
     return replace(draft, threshold=mantissas[0].clip(1, THRESHOLD_LIMIT), bias=mantissas[1], param_shift=shift)
 
 
-def _draft_classifier(rng: np.random.Generator, config: AcceleratorConfig, in_shape: Shape, classes: int, planes: int,
-                      *, image_input: bool) -> Layer:
-    """A classifier whose kernel covers the whole map, with its first tap on the map or in the zeros before it."""
-    groups_y, groups_x = (ceil_div(size, 3) for size in in_shape[1:])
-    slack = min(3 * groups_y - in_shape[1], 3 * groups_x - in_shape[2])
-    return Layer(
-        name="classifier", kind="classify", in_shape=in_shape, out_shape=(classes, 1, 1),
-        weights=_random_weights(rng, (planes, classes, groups_y, groups_x, in_shape[0]), None),
-        pad=int(rng.integers(0, slack + 1)), image_input=image_input,
-        threshold=np.ones(classes, dtype=np.int64), bias=np.zeros(classes, dtype=np.int64),
-        negate=rng.random(classes) < 0.3, leak=1 << config.leak_bits)
+
+def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = ResidualOp.ADD,
+               firing: float = 0.2) -> list[RandomConv]:
+    """The spiking layers of a net for `random_program`, under its names conv0, conv1, ...
+
+    Parameters
+    ----------
+    net : gives shapes; a map that is added to a layer's current joins that layer's spikes instead (`residual_op`), and
+        so does a block's shortcut.
+    eta : of the compared layers; None stores raw groups. firing : see `RandomConv`.
+    """
+    names = {INPUT: INPUT} | {layer.name: f"conv{index}" for index, layer in enumerate(net.layers)}
+    layers: list[RandomConv] = []
+    shortcut: str | None = None
+    for layer in net.layers[:-1]:
+        residual = layer.residual or (shortcut if layer.kind == "conv" else None)
+        pointwise = layer.kernel == 1
+        layers.append(RandomConv(
+            channels=layer.c_out, eta=eta if layer.weights is WeightKind.COMPARED else None, planes=layer.num_planes,
+            kernel=(layer.kernel, layer.kernel), grouping=Grouping.INPUTS if pointwise else Grouping.TAPS,
+            stride=layer.stride, pad=layer.kernel // 2, pool=layer.pool, source=names[layer.source],
+            residual=None if residual is None else names[residual],
+            residual_op=None if residual is None else residual_op, firing=firing))
+        shortcut = layer.name if layer.kind == "shortcut" else None
+    return layers

@@ -11,18 +11,19 @@ spike, so a layer's compute-bound time is
 Not in it: filling and draining the pipeline, neuron updates that the next window does not hide, and control.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from s2nn.hw.sim.activity import LOAD_INPUT, window_lanes
+from s2nn.hw.sim import functional
+from s2nn.hw.sim.activity import LOAD_INPUT, presented, taps_on_map, window_lanes
 from s2nn.hw.sim.net_shapes import INPUT, LayerShape
 from s2nn.hw.sim.traffic import STREAMS, Traffic
-from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import GROUP_TAPS, MAX_CHUNKS, PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.hw.spec.program import Layer
+from s2nn.hw.spec.program import Layer, Program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +60,17 @@ def independent_activity(rate: float, *, planes: int, config: AcceleratorConfig)
                          silent_step_share=silent_step**config.lanes)
 
 
-def measured_activity(config: AcceleratorConfig, layer: Layer, maps: Sequence[NDArray[np.bool_]]) -> LayerActivity:
-    """Shares of a layer over the input maps of some images; each map (T or 8, C, H, W), an image as bit planes."""
+def measured_activity(config: AcceleratorConfig, program: Program, layer: Layer,
+                      maps: Sequence[functional.Map]) -> LayerActivity:
+    """Shares of a layer over its input maps of some images; each map (T, C, H, W), an image (C, H, W)."""
     shares = []
-    for chosen in (config, replace(config, time_lanes=1, max_chunks=PIXEL_BITS)):
-        lanes = np.stack([window_lanes(chosen, layer, planes) for planes in maps])  # (B, chunks, groups, C, H', W')
-        active = lanes > 0
-        whole = ceil_div(active.shape[3], config.lanes) * config.lanes
-        padded = np.pad(active, ((0, 0),) * 3 + ((0, whole - active.shape[3]), (0, 0), (0, 0)))
-        blocks = padded.reshape(*padded.shape[:3], -1, config.lanes, *padded.shape[4:]).any(axis=4)
-        shares.append((float(active.mean()), float(1 - blocks.mean())))
+    for chosen in (config, replace(config, time_lanes=1, max_chunks=MAX_CHUNKS)):
+        lanes = np.stack([window_lanes(chosen, layer, presented(chosen, program, layer, values)) for values in maps])
+        active = lanes > 0  # (B, passes, blocks, lanes, H', W')
+        num_images, passes, _, _, *positions = active.shape
+        windows = layer.groups_per_plane * (layer.kernel[0] * layer.kernel[1] if layer.shared_taps else 1)
+        shares.append((active.sum() / (num_images * passes * windows * math.prod(positions)),
+                       float(1 - active.any(axis=3).mean())))
     (window, silent_block), (step, silent_step) = shares
     return LayerActivity(window_share=window, step_share=step, silent_block_share=silent_block,
                          silent_step_share=silent_step)
@@ -87,7 +89,11 @@ def layer_work(traffic: Traffic, layer: LayerShape, activity: LayerActivity) -> 
     blocks = ceil_div(layer.group_channels, config.lanes)
     active = windows * chunks * (activity.step_share if serial else activity.window_share)
     silent = presented * chunks * blocks * (activity.silent_step_share if serial else activity.silent_block_share)
-    _, height, width = layer.out_shape
+    classifies, (_, height, width) = layer.kind == "classify", layer.out_shape
+    kernel = (layer.height, layer.width) if classifies else (layer.kernel, layer.kernel)
+    words_read = tiles * layer.num_planes * ceil_div(layer.c_in, config.lanes) * taps_on_map(
+        size=(layer.height, layer.width), positions=(layer.conv_height, layer.conv_width), kernel=kernel,
+        stride=layer.stride, pad=0 if classifies else layer.kernel // 2)
     written = tiles * height * width * (steps if serial else ceil_div(steps, config.time_lanes))
     counters = {
         "array.active_windows": active,
@@ -95,7 +101,7 @@ def layer_work(traffic: Traffic, layer: LayerShape, activity: LayerActivity) -> 
         "array.adds": windows * config.lanes * planes_in * activity.step_share,
         "weight_buffer.slice_reads": active * traffic.storage.bits(layer),
         "weight_buffer.slice_writes": traffic.passes * tiles * 8 * traffic.tile_bytes(layer) / config.lanes,
-        "spike_buffer.window_reads": presented * chunks * blocks,
+        "spike_buffer.word_reads": words_read * chunks,
         "spike_buffer.word_writes": written if layer.kind == "conv" else 0,
         "neuron.updates": config.lanes * steps * positions * tiles if layer.kind != "shortcut" else 0,
     }

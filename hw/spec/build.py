@@ -1,12 +1,15 @@
 """Between a `Program` and its `MemoryImage`, in both directions."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from s2nn.hw.spec import packing
-from s2nn.hw.spec.config import DESCRIPTOR_BYTES, AcceleratorConfig
-from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
+from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
 from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import Layer, Program, Shape, Weights
+from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape, Weights
 
 
 def build_image(config: AcceleratorConfig, program: Program) -> MemoryImage:
@@ -39,30 +42,41 @@ def descriptors(image: MemoryImage) -> list[dict[str, int]]:
     return [DESCRIPTOR.unpack(int.from_bytes(word, "little")) for word in words]
 
 
-def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str, layer_names: list[str],
-                    num_classes: int, c_outs: list[int], logit_scale: float) -> Program:
+@dataclass(frozen=True, kw_only=True)
+class LayerNames:
+    """What an image does not say of a layer: its name, its maps' names, and its channels without padding."""
+
+    name: str
+    source: str
+    residual: str | None
+    c_out: int
+
+
+def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str, layers: Sequence[LayerNames],
+                    spike_input: bool, logit_scale: float) -> Program:
     """A program from the bytes that the accelerator reads, so that the golden model runs what is packed.
 
-    What the image does not hold (names, unpadded channel counts, the scale of a logit) comes from the manifest.
+    What the image does not hold comes from the manifest; that both belong together shows when the program is packed
+    again.
     """
     head, *steps = descriptors(image)
-    if head["opcode"] != Opcode.LOAD_INPUT or len(steps) != len(layer_names) or len(c_outs) != len(steps):
+    if head["opcode"] != Opcode.LOAD_INPUT or len(steps) != len(layers) or not layers:
         raise ImageFormatError("must start with LOAD_INPUT and describe each layer of the manifest",
                                value=(head["opcode"], len(steps)), field="descriptors")
-    if c_outs[-1] != num_classes:
-        raise ImageFormatError("must be the classifier's channels", value=num_classes, field="num_classes")
-    shape: Shape = (head["in_channels"], head["in_height"], head["in_width"])
-    layers = []
-    for index, (fields, layer_name, c_out) in enumerate(zip(steps, layer_names, c_outs, strict=True)):
-        out_shape: Shape = (c_out, fields["out_height"], fields["out_width"])
-        layers.append(_recover_layer(config, image, fields, index, layer_name, shape, out_shape, logit_scale))
-        shape = out_shape
-    return Program(name=name, steps=steps[0]["steps"], leak_bits=config.leak_bits,
-                   fraction_bits=config.fraction_bits, layers=tuple(layers))
+    shapes: dict[str, Shape] = {INPUT: (head["in_channels"], head["in_height"], head["in_width"])}
+    recovered = []
+    for index, (fields, names) in enumerate(zip(steps, layers, strict=True)):
+        if names.source not in shapes:
+            raise ImageFormatError(f"must be one of {', '.join(shapes)}", value=names.source, field="source")
+        layer = _recover_layer(config, image, fields, index, names, shapes[names.source], logit_scale)
+        recovered.append(layer)
+        shapes[names.name] = layer.out_shape
+    return Program(name=name, steps=steps[0]["steps"], spike_input=spike_input, leak_bits=config.leak_bits,
+                   fraction_bits=config.fraction_bits, layers=tuple(recovered))
 
 
-def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[str, int], index: int, name: str,
-                   in_shape: Shape, out_shape: Shape, logit_scale: float) -> Layer:
+def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[str, int], index: int,
+                   names: LayerNames, in_shape: Shape, logit_scale: float) -> Layer:
     def data(kind: SectionKind) -> bytes:
         section = image.section(kind, index)
         if section is None:
@@ -72,13 +86,24 @@ def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[s
     codebook = None
     if fields["codebook"]:
         codebook = packing.unpack_codebook(data(SectionKind.CODEBOOK), entries=1 << fields["symbol_bits"])
-    symbols = packing.unpack_index(
-        config, data(SectionKind.INDEX), c_out=out_shape[0], symbol_bits=fields["symbol_bits"],
-        group_shape=(fields["planes"], fields["groups_y"], fields["groups_x"], in_shape[0]))
-    threshold, bias, negate = packing.unpack_params(data(SectionKind.PARAMS), c_out=out_shape[0])
+    gather, shared = bool(fields["gather"]), bool(fields["shared_taps"])
+    kernel, groups = (fields["groups_y"], fields["groups_x"]), fields["groups_y"] * fields["groups_x"] * in_shape[0]
+    if gather:
+        groups = ceil_div(in_shape[0] if shared else groups, GROUP_TAPS)
+    else:
+        kernel = tuple(3 * (fields[f"groups_{axis}"] - 1) + fields[f"last_taps_{axis}"] for axis in "yx")
+    symbols = packing.unpack_index(config, data(SectionKind.INDEX), c_out=names.c_out,
+                                   symbol_bits=fields["symbol_bits"], planes=fields["planes"], groups=groups)
+    threshold, bias, negate = packing.unpack_params(data(SectionKind.PARAMS), c_out=names.c_out)
     classify = fields["opcode"] == Opcode.CLASSIFY
-    return Layer(name=name, kind="classify" if classify else "conv", in_shape=in_shape, out_shape=out_shape,
-                 weights=Weights(symbols=symbols, codebook=codebook), stride=fields["stride"], pad=fields["pad"],
-                 pool=bool(fields["pool"]), image_input=bool(fields["image_input"]), threshold=threshold, bias=bias,
-                 negate=negate, param_shift=fields["param_shift"], leak=fields["leak"],
-                 soft_reset=bool(fields["soft_reset"]), logit_scale=logit_scale if classify else 1.0)
+    operations = {Residual.NONE: None, Residual.ADD: ResidualOp.ADD, Residual.IAND: ResidualOp.IAND}
+    return Layer(name=names.name, kind="classify" if classify else "conv", source=names.source, in_shape=in_shape,
+                 out_shape=(names.c_out, fields["out_height"], fields["out_width"]), kernel=kernel,
+                 weights=Weights(symbols=symbols, codebook=codebook),
+                 grouping=Grouping.INPUTS if gather else Grouping.TAPS, shared_taps=shared, stride=fields["stride"],
+                 pad=fields["pad"], pool=bool(fields["pool"]), pool_op=PoolOp.SUM if fields["pool_sum"] else PoolOp.MAX,
+                 residual=names.residual,
+                 residual_op=operations[Residual(fields["residual"])], image_input=bool(fields["image_input"]),
+                 threshold=threshold, bias=bias, negate=negate, param_shift=fields["param_shift"],
+                 leak=fields["leak"], soft_reset=bool(fields["soft_reset"]),
+                 logit_scale=logit_scale if classify else 1.0)

@@ -13,11 +13,15 @@ WeightFormat = Literal["codebook", "binary"]
 GROUP_TAPS = 9
 #: Bits of one input pixel, presented to the engine as that many activation planes.
 PIXEL_BITS = 8
+#: Most bit planes of an activation: sums of spikes up to 15.
+MAX_ACTIVATION_PLANES = 4
+#: Most chunks of time steps that a descriptor can name.
+MAX_CHUNKS = 63
 #: Bytes of one layer descriptor in DRAM.
 DESCRIPTOR_BYTES = 64
 #: Bytes of one channel's parameters (threshold, bias, sign) in DRAM.
 PARAM_BYTES = 4
-#: Bytes of one codeword in DRAM (nine bits, stored in a little-endian 16-bit word).
+#: Bytes of one codeword in DRAM (nine bits and the zero mark, in a little-endian 16-bit word).
 CODEWORD_BYTES = 2
 
 
@@ -48,6 +52,7 @@ class AcceleratorConfig:
     index_bits : largest eta a codebook layer may use; the codebook holds 2**index_bits codewords.
     axi_data_bits : width of the AXI4 data bus.
     weight_rows : rows of each of the nine weight banks, per half of the double buffer; a row is `lanes` bits.
+    resident_rows : further rows of each bank, for layers whose weights stay from one image to the next.
     spike_words : words of each of the nine spike banks; a word is lanes*time_lanes bits.
     accumulator_bits : unsigned accumulator of popcounts, per lane and time lane.
     membrane_bits : signed membrane potential, per lane.
@@ -64,6 +69,7 @@ class AcceleratorConfig:
     index_bits: int = 6
     axi_data_bits: int = 64
     weight_rows: int = 1024
+    resident_rows: int = 0
     spike_words: int = 1024
     accumulator_bits: int = 20
     membrane_bits: int = 24
@@ -83,13 +89,14 @@ class AcceleratorConfig:
             (self.axi_data_bits // self.lanes <= GROUP_TAPS, "lanes",
              f"must be at least axi_data_bits/{GROUP_TAPS}: a beat fills each of the nine banks at most once"),
             (_is_power_of_two(self.weight_rows), "weight_rows", "must be a power of two"),
+            (0 <= self.resident_rows <= 1 << 16, "resident_rows", f"must lie in 0..{1 << 16}"),
             (_is_power_of_two(self.spike_words), "spike_words", "must be a power of two"),
             (8 <= self.accumulator_bits <= 31, "accumulator_bits", "must lie in 8..31"),
             (self.accumulator_bits < self.membrane_bits <= 32, "membrane_bits",
              "must exceed accumulator_bits and be at most 32"),
             (0 <= self.fraction_bits <= 8, "fraction_bits", "must lie in 0..8"),
             (1 <= self.leak_bits <= 8, "leak_bits", "must lie in 1..8"),
-            (1 <= self.max_chunks <= 15, "max_chunks", "must lie in 1..15"),
+            (1 <= self.max_chunks <= MAX_CHUNKS, "max_chunks", f"must lie in 1..{MAX_CHUNKS}"),
             (self.max_chunks >= self.pixel_chunks, "max_chunks",
              f"must hold the {PIXEL_BITS} planes of a pixel in chunks of time_lanes"),
             (self.clock_mhz > 0, "clock_mhz", "must be positive"),
@@ -144,9 +151,14 @@ class AcceleratorConfig:
         return self.weight_format == "codebook"
 
     @property
+    def weight_bank_rows(self) -> int:
+        """Rows of each weight bank: both halves, then the resident ones."""
+        return 2 * self.weight_rows + self.resident_rows
+
+    @property
     def weight_buffer_bytes(self) -> int:
-        """Capacity of both halves of the weight buffer."""
-        return 2 * GROUP_TAPS * self.weight_rows * self.lanes // 8
+        """Capacity of the weight buffer."""
+        return GROUP_TAPS * self.weight_bank_rows * self.lanes // 8
 
     @property
     def spike_buffer_bytes(self) -> int:
@@ -189,8 +201,9 @@ TINY = AcceleratorConfig(name="tiny", lanes=4, time_lanes=2, index_bits=4, axi_d
 SMALL = AcceleratorConfig(name="small", lanes=8, time_lanes=2, index_bits=4, axi_data_bits=32, weight_rows=512,
                           spike_words=256, accumulator_bits=16, membrane_bits=20, leak_bits=4, max_chunks=4,
                           clock_mhz=25)
-#: ECP5-85F on the ULX3S board.
-ULX3S = AcceleratorConfig(name="ulx3s")
+#: ECP5-85F on the ULX3S board: the buffers take what it has in block RAM, so that ResNet-19 at CIFAR size, T = 4, keeps
+#: its three live maps on chip.
+ULX3S = AcceleratorConfig(name="ulx3s", spike_words=4096, resident_rows=1024, max_chunks=32)
 #: A wide array for an ASIC.
 ASIC = AcceleratorConfig(name="asic", lanes=64, axi_data_bits=128, weight_rows=1024, spike_words=1024,
                          accumulator_bits=22, membrane_bits=28, clock_mhz=500)

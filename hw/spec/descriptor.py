@@ -6,10 +6,18 @@ from s2nn.hw.spec.config import DESCRIPTOR_BYTES
 from s2nn.hw.spec.fields import Field, Layout
 
 
+class Residual(IntEnum):
+    """How spikes are combined with a residual map."""
+
+    NONE = 0
+    ADD = 1
+    IAND = 2
+
+
 class Opcode(IntEnum):
     """What a descriptor asks for. Zero is no opcode, so that an empty memory is refused."""
 
-    #: Read an image of 8-bit pixels (height, width, channel order) into the spike buffer as bit planes.
+    #: Read the input (hw/spec/packing.py) into the spike buffer as bit planes.
     LOAD_INPUT = 1
     #: Convolve, integrate and fire, pool, and write spikes to the spike buffer.
     CONV = 2
@@ -23,7 +31,11 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("codebook", 1, "groups are codebook indices; otherwise raw nine-bit groups"),
     Field("image_input", 1, "input planes are the bits of one integer, most significant first"),
     Field("soft_reset", 1, "subtract the threshold on a spike; otherwise reset to 0"),
-    Field("pool", 1, "2x2 max-pool of the output spikes, stride 2"),
+    Field("pool", 1, "2x2 pool of the output spikes, stride 2"),
+    Field("pool_sum", 1, "the pool adds its spikes up; otherwise it takes their maximum"),
+    Field("gather", 1, "groups are nine consecutive inputs; otherwise 3x3 taps of one channel"),
+    Field("shared_taps", 1, "gather: the weights start over at each tap of the kernel"),
+    Field("residual", 2, "one of Residual"),
     Field("pad", 2, "rows and columns of zeros around the input"),
     Field("stride", 2, "1 or 2"),
     Field("symbol_bits", 4, "slices of a group: eta for codebook layers, 9 for raw groups"),
@@ -35,23 +47,34 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("in_width", 10, "columns of the input map"),
     Field("in_channels", 10, "channels of the input image (LOAD_INPUT)"),
     Field("in_blocks", 8, "channel blocks of `lanes` channels in the input map"),
-    Field("in_chunks", 4, "chunks of time_lanes planes in the input map"),
+    Field("in_chunks", 6, "chunks of time_lanes steps (of an image: bit planes) in the input map"),
+    Field("in_planes", 3, "bit planes of an input value, least significant first; 1 for spikes and for an image"),
     Field("in_base", 16, "first word of the input map in each spike bank"),
     Field("in_row_stride", 16, "words from one row of a bank to the next"),
-    Field("in_col_stride", 12, "words from one column of a bank to the next: in_blocks * in_chunks"),
-    Field("groups_y", 4, "kernel height in groups of three taps"),
-    Field("groups_x", 4, "kernel width in groups of three taps"),
+    Field("in_col_stride", 12, "words from one column of a bank to the next: in_blocks * in_planes * in_chunks"),
+    Field("groups_y", 6, "kernel height in groups of three taps; gather: in taps"),
+    Field("groups_x", 6, "kernel width in groups of three taps; gather: in taps"),
+    Field("last_taps_y", 2, "rows of taps in the last group, 1..3; gather: 1"),
+    Field("last_taps_x", 2, "columns of taps in the last group, 1..3; gather: 1"),
     Field("out_height", 10, "rows of the output map, after pooling"),
     Field("out_width", 10, "columns of the output map, after pooling"),
-    Field("out_chunks", 4, "chunks of time_lanes steps in the output map"),
+    Field("out_chunks", 6, "chunks of time_lanes steps in the output map"),
+    Field("out_planes", 3, "bit planes of an output value, least significant first"),
     Field("out_base", 16, "first word of the output map in each spike bank"),
     Field("out_row_stride", 16, "words from one row of a bank to the next"),
     Field("out_col_stride", 12, "words from one column of a bank to the next"),
+    Field("residual_planes", 3, "bit planes of a value of the residual map; the rest of its shape is the output's"),
+    Field("residual_base", 16, "first word of the residual map in each spike bank"),
+    Field("residual_row_stride", 16, "words from one row of a bank to the next"),
+    Field("residual_col_stride", 12, "words from one column of a bank to the next"),
     Field("tiles", 8, "output tiles of `lanes` channels; channel blocks of the output map"),
-    Field("block_rows", 10, "weight rows that a full channel block takes, rounded down"),
+    Field("resident", 1, "the weights stay in the buffer from one image to the next"),
+    Field("weight_base", 17, "first row of tile 0 in each weight bank (resident)"),
+    Field("tile_rows", 12, "rows of a tile in each weight bank"),
+    Field("block_rows", 10, "weight rows that a full block of `lanes` groups takes, rounded down"),
     Field("block_phase", 4, "slices beyond block_rows (0..8)"),
-    Field("last_block_rows", 10, "as block_rows, for the last channel block"),
-    Field("last_block_phase", 4, "as block_phase, for the last channel block"),
+    Field("last_block_rows", 10, "as block_rows, for the last block: of channels, or of a walk over gathered inputs"),
+    Field("last_block_phase", 4, "as block_phase, for the last block"),
     Field("tile_beats", 16, "AXI beats of the index stream of one tile, or of the input image (LOAD_INPUT)"),
     Field("codebook_beats", 8, "AXI beats of the codebook; 0 without one"),
     Field("codebook_offset", 32, "byte offset of the codebook in the image"),

@@ -1,13 +1,17 @@
 """Symbols and parameters to the bytes that the engine reads, and back.
 
-Index stream of a layer: tile by tile (`lanes` output channels), within a tile group by group in the order
-(plane, group row, group column, input channel), a group as `symbol_bits` slices, least significant bit first; a slice
+Index stream of a layer: tile by tile (`lanes` output channels), within a tile plane by plane and group by group, in the
+order (group row, group column, input channel) for grouping TAPS and (row, column, input channel), nine at a time, for
+grouping INPUTS, a group as `symbol_bits` slices, least significant bit first; a slice
 holds that bit of all lanes, lane 0 in its lowest bit. Slices follow each other without gaps; a tile is padded to whole
 AXI beats, and output channels to whole tiles. With c_out a multiple of `lanes` a layer takes
 c_out*groups*symbol_bits/8 bytes, and the stated padding is what `index_padding_bytes` returns.
 
 Parameters: per channel one little-endian 32-bit word, bits 15..0 bias (signed), 30..16 threshold, 31 negate.
-Codebook: per codeword one little-endian 16-bit word, padded to a whole AXI beat.
+Codebook: per codeword one little-endian 16-bit word, its taps in bits 8..0, bit 9 marks the zero codeword; padded to a
+whole AXI beat.
+Input: bytes in (row, column, byte, channel) order, padded to a whole AXI beat. An image has one byte per pixel and
+channel; spikes have ceil(T/8), of which bit 7 is the first of eight steps.
 """
 
 import numpy as np
@@ -47,7 +51,7 @@ def pack_index(config: AcceleratorConfig, layer: Layer) -> bytes:
     c_out = layer.weights.symbols.shape[1]
     tiles, bits = num_tiles(config, layer), layer.weights.symbol_bits
     padded = np.zeros((tiles * config.lanes, layer.num_groups), dtype=np.uint16)
-    padded[:c_out] = layer.weights.symbols.transpose(1, 0, 2, 3, 4).reshape(c_out, -1)
+    padded[:c_out] = layer.weights.symbols.transpose(1, 0, 2).reshape(c_out, -1)
     lanes = padded.reshape(tiles, config.lanes, -1)
     slices = (lanes[..., None] >> np.arange(bits, dtype=np.uint16)) & 1  # (tiles, lanes, groups, bits)
     stream = slices.transpose(0, 2, 3, 1).reshape(tiles, -1).astype(np.uint8)  # (tiles, groups*bits*lanes)
@@ -57,17 +61,16 @@ def pack_index(config: AcceleratorConfig, layer: Layer) -> bytes:
     return packed.tobytes()
 
 
-def unpack_index(config: AcceleratorConfig, data: bytes, *, c_out: int, symbol_bits: int,
-                 group_shape: tuple[int, int, int, int]) -> NDArray[np.uint16]:
-    """Inverse of `pack_index`: symbols (planes, c_out, gy, gx, c_in); group_shape is (planes, gy, gx, c_in)."""
-    tiles, groups = ceil_div(c_out, config.lanes), int(np.prod(group_shape))
+def unpack_index(config: AcceleratorConfig, data: bytes, *, c_out: int, symbol_bits: int, planes: int,
+                 groups: int) -> NDArray[np.uint16]:
+    """Inverse of `pack_index`: symbols (planes, c_out, groups)."""
+    tiles, count = ceil_div(c_out, config.lanes), planes * groups
     packed = np.frombuffer(data, dtype=np.uint8).reshape(tiles, -1)
-    stream = np.unpackbits(packed, axis=1, bitorder="little")[:, :groups * symbol_bits * config.lanes]
-    slices = stream.reshape(tiles, groups, symbol_bits, config.lanes).astype(np.uint16)
-    lanes = (slices << np.arange(symbol_bits, dtype=np.uint16)[:, None]).sum(axis=2)  # (tiles, groups, lanes)
-    symbols = lanes.transpose(0, 2, 1).reshape(tiles * config.lanes, groups)[:c_out]
-    planes, gy, gx, c_in = group_shape
-    return symbols.reshape(c_out, planes, gy, gx, c_in).transpose(1, 0, 2, 3, 4).astype(np.uint16)
+    stream = np.unpackbits(packed, axis=1, bitorder="little")[:, :count * symbol_bits * config.lanes]
+    slices = stream.reshape(tiles, count, symbol_bits, config.lanes).astype(np.uint16)
+    lanes = (slices << np.arange(symbol_bits, dtype=np.uint16)[:, None]).sum(axis=2)  # (tiles, count, lanes)
+    symbols = lanes.transpose(0, 2, 1).reshape(tiles * config.lanes, count)[:c_out]
+    return symbols.reshape(c_out, planes, groups).transpose(1, 0, 2).astype(np.uint16)
 
 
 def pack_params(config: AcceleratorConfig, layer: Layer) -> bytes:
@@ -97,9 +100,15 @@ def unpack_codebook(data: bytes, *, entries: int) -> NDArray[np.uint16]:
     return np.frombuffer(data[:entries * CODEWORD_BYTES], dtype="<u2").astype(np.uint16)
 
 
-def pack_input(config: AcceleratorConfig, image: NDArray[np.uint8]) -> bytes:
-    """Pixels (channels, height, width) to bytes in (height, width, channel) order, padded to a whole AXI beat."""
-    data = np.ascontiguousarray(image.transpose(1, 2, 0)).astype(np.uint8).tobytes()
+def pack_input(config: AcceleratorConfig, inputs: NDArray[np.uint8]) -> bytes:
+    """An image (channels, height, width) uint8, or spikes (T, channels, height, width) of 0 and 1, as the engine reads
+    them."""
+    if inputs.ndim == 4:
+        bytes_of_steps = np.packbits(inputs.astype(np.bool_), axis=0)  # (ceil(T/8), channels, height, width)
+        ordered = bytes_of_steps.transpose(2, 3, 0, 1)
+    else:
+        ordered = inputs.transpose(1, 2, 0)
+    data = np.ascontiguousarray(ordered).astype(np.uint8).tobytes()
     return data + bytes(-len(data) % config.axi_bytes)
 
 

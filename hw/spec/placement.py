@@ -1,28 +1,37 @@
 """From a `Program` and a configuration to layer descriptors: addresses, strides and limits, each checked here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from s2nn.hw.spec.config import CODEWORD_BYTES, GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
+from s2nn.hw.spec.config import (
+    CODEWORD_BYTES,
+    GROUP_TAPS,
+    MAX_ACTIVATION_PLANES,
+    PIXEL_BITS,
+    AcceleratorConfig,
+    ceil_div,
+)
+from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
-from s2nn.hw.spec.program import Layer, Program, Shape
+from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape
 
 
 @dataclass(frozen=True)
 class MapPlacement:
-    """Where a map of spikes lies in the nine banks: position (y, x) is in bank (y mod 3, x mod 3) at word
-    base + (y div 3)*row_stride + (x div 3)*col_stride + chunk*blocks + block."""
+    """Where a map lies in the nine banks: position (y, x) is in bank (y mod 3, x mod 3) at word
+    base + (y div 3)*row_stride + (x div 3)*col_stride + (chunk*planes + plane)*blocks + block. Plane 0 holds the lowest
+    bits of the values."""
 
     shape: Shape
     blocks: int
     chunks: int
+    planes: int
     base: int
 
     @property
     def col_stride(self) -> int:
         """Words of one position."""
-        return self.blocks * self.chunks
+        return self.blocks * self.planes * self.chunks
 
     @property
     def row_stride(self) -> int:
@@ -34,6 +43,11 @@ class MapPlacement:
         """Words of the map in each bank."""
         return ceil_div(self.shape[1], 3) * self.row_stride
 
+    @property
+    def end(self) -> int:
+        """Word after the map's last one in each bank."""
+        return self.base + self.words
+
 
 @dataclass(frozen=True)
 class SectionOffsets:
@@ -44,21 +58,78 @@ class SectionOffsets:
     index: int
 
 
-def place_maps(config: AcceleratorConfig, program: Program) -> list[MapPlacement]:
-    """One placement per map: the input image, then the output of each spiking layer, ends of the banks in turn."""
-    maps: list[MapPlacement] = []
-    shapes = [program.in_shape] + [layer.out_shape for layer in program.layers[:-1]]
-    for index, shape in enumerate(shapes):
-        chunks = config.pixel_chunks if index == 0 else ceil_div(program.steps, config.time_lanes)
-        placed = MapPlacement(shape, ceil_div(shape[0], config.lanes), chunks, 0)
-        before = maps[-1].words if maps else 0
-        if placed.words + before > config.spike_words:
-            raise LoweringError(f"the maps before and after a layer must fit spike_words = {config.spike_words}",
-                                value=f"{before} + {placed.words} words", field=f"map {index} {shape}",
+def place_resident(config: AcceleratorConfig, program: Program) -> dict[str, int]:
+    """First weight row of each layer that stays in the weight buffer from one image to the next.
+
+    Every row saves the same traffic, so the largest layers that still fit are taken first. Layers of one size are taken
+    in their order.
+    """
+    row, end = 2 * config.weight_rows, config.weight_bank_rows
+    bases = {}
+    for layer in sorted(program.layers, key=lambda layer: -num_tiles(config, layer) * tile_rows(layer)):
+        rows = num_tiles(config, layer) * tile_rows(layer)
+        if row + rows <= end:
+            bases[layer.name], row = row, row + rows
+    return bases
+
+
+def tile_rows(layer: Layer) -> int:
+    """Rows that a tile takes in each weight bank."""
+    return ceil_div(layer.num_groups * layer.weights.symbol_bits, GROUP_TAPS)
+
+
+def place_maps(config: AcceleratorConfig, program: Program) -> dict[str, MapPlacement]:
+    """A placement per map: the input, then the output of each spiking layer.
+
+    A map occupies its words from the layer that makes it to the last one that reads it. Maps are placed in order, each
+    at the lowest or at the highest free place: at the two ends in turn, which for a chain is the best there is, or all
+    low or all high, whichever holds the net. Raises `LoweringError` if none does.
+    """
+    tightest: LoweringError | None = None
+    for prefers_high in ((False, True), (False,), (True,)):
+        try:
+            return _place(config, program, prefers_high)
+        except LoweringError as error:
+            tightest = tightest or error
+    assert tightest is not None
+    raise tightest
+
+
+def _place(config: AcceleratorConfig, program: Program, prefers_high: tuple[bool, ...]) -> dict[str, MapPlacement]:
+    made = [INPUT, *(layer.name for layer in program.layers[:-1])]
+    last_reader = {name: index for index, layer in enumerate(program.layers)
+                   for name in (layer.source, layer.residual) if name is not None}
+    maps: dict[str, MapPlacement] = {}
+    for index, name in enumerate(made):  # map `index` is made by layer index - 1
+        live = [placed for other, placed in maps.items() if last_reader.get(other, -1) >= index - 1]
+        draft = _unplaced(config, program, name)
+        base = _free_base(draft.words, live, config.spike_words, high=prefers_high[index % len(prefers_high)])
+        if base is None:
+            sizes = " + ".join(str(placed.words) for placed in live)
+            raise LoweringError(f"the maps that a layer reads and makes must fit spike_words = {config.spike_words}",
+                                value=f"{sizes or 0} + {draft.words} words", field=f"map {name} {draft.shape}",
                                 source=program.name)
-        base = 0 if index % 2 == 0 else config.spike_words - placed.words
-        maps.append(MapPlacement(shape, placed.blocks, chunks, base))
+        maps[name] = replace(draft, base=base)
     return maps
+
+
+def _unplaced(config: AcceleratorConfig, program: Program, name: str) -> MapPlacement:
+    shape = program.in_shape if name == INPUT else program.layer(name).out_shape
+    is_image = name == INPUT and not program.spike_input
+    chunks = config.pixel_chunks if is_image else ceil_div(program.steps, config.time_lanes)
+    planes = 1 if is_image else program.peak(name).bit_length()
+    return MapPlacement(shape, ceil_div(shape[0], config.lanes), chunks, planes, 0)
+
+
+def _free_base(words: int, live: list[MapPlacement], limit: int, *, high: bool) -> int | None:
+    """Lowest or highest place for so many words beside the live maps, or None."""
+    candidates = [0, *(placed.end for placed in live)] if not high else [limit, *(placed.base for placed in live)]
+    bases = [start - words if high else start for start in candidates]
+    free = [base for base in bases if base >= 0 and base + words <= limit
+            and all(base + words <= placed.base or base >= placed.end for placed in live)]
+    if not free:
+        return None
+    return max(free) if high else min(free)
 
 
 def _check(config: AcceleratorConfig, program: Program, layer: Layer) -> None:
@@ -68,6 +139,11 @@ def _check(config: AcceleratorConfig, program: Program, layer: Layer) -> None:
         (layer.weights.codebook is None or layer.weights.symbol_bits <= config.index_bits, "index_bits",
          f"must not exceed the configuration's {config.index_bits}", layer.weights.symbol_bits),
         (1 <= layer.weights.num_planes <= 8, "planes", "must lie in 1..8", layer.weights.num_planes),
+        (layer.image_input or program.peak(layer.source) < 1 << MAX_ACTIVATION_PLANES, "source",
+         f"must hold sums of at most {MAX_ACTIVATION_PLANES} bits", layer.source),
+        (layer.grouping is Grouping.TAPS or layer.shared_taps or layer.kernel == (1, 1)
+         or layer.in_shape[0] % config.lanes == 0, "in_shape",
+         f"must have a multiple of {config.lanes} channels for groups of inputs over several taps", layer.in_shape),
         (layer.stride in (1, 2), "stride", "must be 1 or 2", layer.stride),
         (0 <= layer.pad <= 3, "pad", "must lie in 0..3", layer.pad),
         (layer.num_groups * layer.weights.symbol_bits <= GROUP_TAPS * config.weight_rows, "weights",
@@ -102,46 +178,57 @@ def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionO
     if chunks > config.max_chunks:
         raise LoweringError(f"time steps must fit {config.max_chunks} chunks of {config.time_lanes}",
                             value=program.steps, field="steps", source=program.name)
-    maps = place_maps(config, program)
-    steps = [_describe_input(config, maps[0])]
-    for index, layer in enumerate(program.layers):
+    maps, resident = place_maps(config, program), place_resident(config, program)
+    steps = [_describe_input(config, program, maps[INPUT])]
+    for layer, places in zip(program.layers, offsets, strict=True):
         _check(config, program, layer)
-        out = maps[index + 1] if layer.kind == "conv" else MapPlacement(layer.out_shape, 1, 1, 0)
-        steps.append(_describe_layer(config, program, layer, maps[index], out, offsets[index]))
+        steps.append(_describe_layer(config, program, layer, maps, resident.get(layer.name), places))
     steps[-1]["last"] = 1
     return steps
 
 
-def _describe_input(config: AcceleratorConfig, image: MapPlacement) -> dict[str, int]:
-    channels, height, width = image.shape
+def _describe_input(config: AcceleratorConfig, program: Program, source: MapPlacement) -> dict[str, int]:
+    channels, height, width = source.shape
     if channels > config.lanes:
-        raise LoweringError(f"an input image must have at most {config.lanes} channels", value=channels)
+        raise LoweringError(f"an input must have at most {config.lanes} channels", value=channels)
+    bytes_per_value = ceil_div(program.steps, PIXEL_BITS) if program.spike_input else 1
     fields = {field.name: 0 for field in DESCRIPTOR.fields}
     return fields | {
         "opcode": Opcode.LOAD_INPUT,
         "in_height": height, "in_width": width, "in_channels": channels,
-        "out_height": height, "out_width": width, "out_chunks": config.pixel_chunks,
-        "out_base": image.base, "out_row_stride": image.row_stride, "out_col_stride": image.col_stride,
-        "tiles": 1, "tile_beats": ceil_div(channels * height * width * PIXEL_BITS, config.axi_data_bits),
+        "out_height": height, "out_width": width, "out_chunks": source.chunks, "out_planes": 1,
+        "out_base": source.base, "out_row_stride": source.row_stride, "out_col_stride": source.col_stride,
+        "tiles": 1,
+        "tile_beats": ceil_div(channels * height * width * bytes_per_value * PIXEL_BITS, config.axi_data_bits),
     }
 
 
-def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, source: MapPlacement,
-                    target: MapPlacement, offsets: SectionOffsets) -> dict[str, int]:
-    weights, codebook = layer.weights, layer.weights.codebook
-    _, _, groups_y, groups_x, c_in = weights.symbols.shape
+def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, maps: dict[str, MapPlacement],
+                    weight_base: int | None, offsets: SectionOffsets) -> dict[str, int]:
+    weights, codebook, source = layer.weights, layer.weights.codebook, maps[layer.source]
     chunks = ceil_div(program.steps, config.time_lanes)
-    last_channels = c_in - (source.blocks - 1) * config.lanes
+    target = maps.get(layer.name) or MapPlacement(layer.out_shape, 1, 1, 1, 0)
+    residual = maps[layer.residual] if layer.residual is not None else MapPlacement((0, 0, 0), 0, 0, 0, 0)
+    gather = layer.grouping is Grouping.INPUTS
+    groups_y, groups_x = layer.kernel if gather else layer.kernel_groups
+    taps = (1, 1) if gather else ((size - 1) % 3 + 1 for size in layer.kernel)
+    last_taps_y, last_taps_x = taps
+    # A walk over the inputs goes block by block, `lanes` groups in each: channels, or sets of nine gathered words.
+    walk = layer.groups_per_plane if gather else layer.in_shape[0]
     block_rows, block_phase = divmod(config.lanes * weights.symbol_bits, GROUP_TAPS)
-    last_rows, last_phase = divmod(last_channels * weights.symbol_bits, GROUP_TAPS)
+    last_rows, last_phase = divmod(((walk - 1) % config.lanes + 1) * weights.symbol_bits, GROUP_TAPS)
     codebook_bytes = 0 if codebook is None else len(codebook) * CODEWORD_BYTES
+    residuals = {None: Residual.NONE, ResidualOp.ADD: Residual.ADD, ResidualOp.IAND: Residual.IAND}
     return {
         "opcode": Opcode.CONV if layer.kind == "conv" else Opcode.CLASSIFY,
         "last": 0,
         "codebook": int(codebook is not None),
         "image_input": int(layer.image_input),
         "soft_reset": int(layer.soft_reset),
-        "pool": int(layer.pool),
+        "pool": int(layer.pool), "pool_sum": int(layer.pool_op is PoolOp.SUM),
+        "gather": int(gather),
+        "shared_taps": int(layer.shared_taps),
+        "residual": residuals[layer.residual_op],
         "pad": layer.pad,
         "stride": layer.stride,
         "symbol_bits": weights.symbol_bits,
@@ -150,13 +237,17 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, s
         "leak": layer.leak,
         "param_shift": layer.param_shift,
         "in_height": source.shape[1], "in_width": source.shape[2], "in_channels": 0,
-        "in_blocks": source.blocks, "in_chunks": source.chunks, "in_base": source.base,
+        "in_blocks": source.blocks, "in_chunks": source.chunks, "in_planes": source.planes, "in_base": source.base,
         "in_row_stride": source.row_stride, "in_col_stride": source.col_stride,
         "groups_y": groups_y, "groups_x": groups_x,
+        "last_taps_y": last_taps_y, "last_taps_x": last_taps_x,
         "out_height": target.shape[1], "out_width": target.shape[2],
-        "out_chunks": chunks, "out_base": target.base,
+        "out_chunks": chunks, "out_planes": target.planes, "out_base": target.base,
         "out_row_stride": target.row_stride, "out_col_stride": target.col_stride,
+        "residual_planes": residual.planes, "residual_base": residual.base,
+        "residual_row_stride": residual.row_stride, "residual_col_stride": residual.col_stride,
         "tiles": num_tiles(config, layer),
+        "resident": int(weight_base is not None), "weight_base": weight_base or 0, "tile_rows": tile_rows(layer),
         "block_rows": block_rows, "block_phase": block_phase,
         "last_block_rows": last_rows, "last_block_phase": last_phase,
         "tile_beats": tile_bytes(config, layer) // config.axi_bytes,

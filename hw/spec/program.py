@@ -1,6 +1,8 @@
 """`Program`: a net in integers, as lowering makes it, packing stores it, and every simulator runs it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -12,21 +14,52 @@ from s2nn.hw.spec.semantics import IntArray, bipolar_weight
 
 Shape = tuple[int, int, int]
 
+#: Name of the map that a program starts from; every other map has the name of the layer that makes it.
+INPUT = "input"
 #: Largest mantissa of a threshold (15 bits, of which all ones mark a lane without a channel) and of a bias (signed 16
 #: bits) in a parameter word.
 THRESHOLD_LIMIT = (1 << 15) - 2
 BIAS_LIMIT = (1 << 15) - 1
+#: The codeword of nine zeros: the bit above the taps. A pruned group points to it.
+ZERO_CODEWORD = 1 << GROUP_TAPS
+
+
+class Grouping(StrEnum):
+    """Which nine weights of an output channel make a group."""
+
+    #: 3x3 neighbouring taps of one input channel: a 3x3 kernel is one group, a larger one several.
+    TAPS = "taps"
+    #: Nine consecutive inputs in the order (row, column, channel) of the kernel: 1x1 and linear layers.
+    INPUTS = "inputs"
+
+
+class PoolOp(StrEnum):
+    """What a 2x2 pool makes of its four spikes."""
+
+    MAX = "max"
+    #: Their sum, 0..4: average pooling with the division folded into the next layer.
+    SUM = "sum"
+
+
+class ResidualOp(StrEnum):
+    """How a layer's spikes s meet a residual map x (spike-element-wise, SEW-ResNet, arXiv 2102.04159 table 1)."""
+
+    #: x + s.
+    ADD = "add"
+    #: x and not s; x must be spikes.
+    IAND = "iand"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weight planes of one layer, as groups of nine taps.
+    """Weight planes of one layer, as groups of nine.
 
     Parameters
     ----------
-    symbols : (planes, c_out, groups_y, groups_x, c_in) uint16, planes most significant first. With a codebook, indices
-        below 2**index_bits; without one, raw groups: bit 3*ky+kx is the weight bit of tap (ky, kx), 1 for +1.
-    codebook : (2**index_bits,) uint16 raw groups, or None.
+    symbols : (planes, c_out, groups) uint16, planes most significant first; the order of the groups is that of
+        `Layer.grouping`. With a codebook, indices below 2**index_bits; without one, raw groups: bit k is the weight bit
+        of tap k, 1 for +1.
+    codebook : (2**index_bits,) uint16 of raw groups and perhaps `ZERO_CODEWORD`; or None.
     """
 
     symbols: NDArray[np.uint16]
@@ -34,12 +67,12 @@ class Weights:
 
     def __post_init__(self) -> None:
         limit = 1 << GROUP_TAPS if self.codebook is None else len(self.codebook)
-        if self.symbols.ndim != 5 or (self.symbols.size and int(self.symbols.max()) >= limit):
-            raise LoweringError(f"symbols must have 5 axes and lie below {limit}",
+        if self.symbols.ndim != 3 or (self.symbols.size and int(self.symbols.max()) >= limit):
+            raise LoweringError(f"symbols must have 3 axes and lie below {limit}",
                                 value=(self.symbols.shape, int(self.symbols.max(initial=0))), source="Weights")
         if self.codebook is not None and (len(self.codebook) not in (4, 8, 16, 32, 64)
-                                          or int(self.codebook.max()) >= 1 << GROUP_TAPS):
-            raise LoweringError("a codebook must have 4, 8, 16, 32 or 64 nine-bit codewords",
+                                          or int(self.codebook.max()) > ZERO_CODEWORD):
+            raise LoweringError("a codebook must have 4, 8, 16, 32 or 64 nine-bit codewords, or the zero codeword",
                                 value=self.codebook.tolist(), source="Weights")
 
     @property
@@ -53,26 +86,45 @@ class Weights:
         return GROUP_TAPS if self.codebook is None else (len(self.codebook) - 1).bit_length()
 
     def groups(self) -> NDArray[np.uint16]:
-        """Symbols decoded to raw nine-bit groups, same shape."""
+        """Symbols decoded to raw nine-bit groups or `ZERO_CODEWORD`, same shape."""
         return self.symbols if self.codebook is None else self.codebook[self.symbols]
 
     def integers(self) -> IntArray:
-        """Integer weights (c_out, c_in, 3*groups_y, 3*groups_x)."""
-        groups = self.groups()  # (planes, c_out, gy, gx, c_in)
-        taps = (groups[..., None] >> np.arange(GROUP_TAPS)) & 1  # (planes, c_out, gy, gx, c_in, 9)
-        weights = bipolar_weight(taps.astype(np.uint8))  # (c_out, gy, gx, c_in, 9)
-        c_out, gy, gx, c_in, _ = weights.shape
-        grid = weights.reshape(c_out, gy, gx, c_in, 3, 3).transpose(0, 3, 1, 4, 2, 5)
-        return np.ascontiguousarray(grid.reshape(c_out, c_in, 3 * gy, 3 * gx))
+        """Integer weights by group and tap, (c_out, groups, 9)."""
+        groups = self.groups()
+        taps = (groups[..., None] >> np.arange(GROUP_TAPS)) & 1  # (planes, c_out, groups, 9)
+        return bipolar_weight(taps.astype(np.uint8), zero=(groups == ZERO_CODEWORD)[..., None])
 
 
-def raw_groups(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Weight bits (planes, c_out, c_in, 3*gy, 3*gx), 1 for +1 -> raw symbols (planes, c_out, gy, gx, c_in)."""
+def group_taps(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Weight bits (planes, c_out, c_in, height, width), 1 for +1 -> raw symbols (planes, c_out, groups), grouping TAPS.
+
+    Taps that fill a kernel up to whole groups are stored as 0 and mean nothing.
+    """
     planes, c_out, c_in, height, width = bits.shape
-    gy, gx = height // 3, width // 3
-    grid = bits.reshape(planes, c_out, c_in, gy, 3, gx, 3).transpose(0, 1, 3, 5, 2, 4, 6)
-    taps = grid.reshape(planes, c_out, gy, gx, c_in, GROUP_TAPS).astype(np.uint16)
-    return (taps << np.arange(GROUP_TAPS, dtype=np.uint16)).sum(axis=-1).astype(np.uint16)
+    gy, gx = ceil_div(height, 3), ceil_div(width, 3)
+    padded = np.zeros((planes, c_out, c_in, 3 * gy, 3 * gx), dtype=np.uint8)
+    padded[..., :height, :width] = bits
+    grid = padded.reshape(planes, c_out, c_in, gy, 3, gx, 3).transpose(0, 1, 3, 5, 2, 4, 6)
+    return _pack_taps(grid.reshape(planes, c_out, gy * gx * c_in, GROUP_TAPS))
+
+
+def group_inputs(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """As `group_taps`, grouping INPUTS.
+
+    >>> group_inputs(np.ones((1, 1, 10, 1, 1), dtype=np.uint8)).tolist()
+    [[[511, 1]]]
+    """
+    planes, c_out = bits.shape[:2]
+    flat = bits.transpose(0, 1, 3, 4, 2).reshape(planes, c_out, -1)
+    groups = ceil_div(flat.shape[2], GROUP_TAPS)
+    padded = np.zeros((planes, c_out, groups * GROUP_TAPS), dtype=np.uint8)
+    padded[..., :flat.shape[2]] = flat
+    return _pack_taps(padded.reshape(planes, c_out, groups, GROUP_TAPS))
+
+
+def _pack_taps(taps: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return (taps.astype(np.uint16) << np.arange(GROUP_TAPS, dtype=np.uint16)).sum(axis=-1).astype(np.uint16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +133,16 @@ class Layer:
 
     Parameters
     ----------
-    name : unique within the program.
+    name : unique within the program; also names the map that the layer makes.
     kind : "conv" fires spikes; "classify" sums logits over all steps of its single output position.
-    in_shape, out_shape : (channels, height, width); out_shape is after pooling.
-    weights : groups of nine; the kernel is groups_y*3 by groups_x*3 taps, its first tap at (-pad, -pad).
-    stride, pad : of the convolution. pool : 2x2 max-pool (floor) of the output spikes.
-    image_input : the input is the 8-bit image, constant over time; otherwise spikes of the layer before.
+    source : the map that is read. in_shape, out_shape : (channels, height, width); out_shape is after pooling.
+    kernel : (height, width) in taps, the first at (-pad, -pad). stride, pad : of the convolution.
+    weights, grouping : groups of nine.
+    shared_taps : all taps of the kernel have one weight per input channel (grouping INPUTS, stored once): the layer
+        sees the sum over its window, as behind average pooling.
+    pool, pool_op : 2x2 pool (floor) of the output spikes, and what it does.
+    residual, residual_op : a second map, of the shape of the output, that the spikes are combined with; or None.
+    image_input : the source is the 8-bit image, constant over time.
     threshold, bias, negate : (c_out,) theta and bias mantissas, and whether the channel's accumulator is negated.
     param_shift : left shift of both mantissas.
     leak : factor of the leak in units of 2**-leak_bits of the configuration.
@@ -96,12 +152,19 @@ class Layer:
 
     name: str
     kind: Literal["conv", "classify"]
+    source: str
     in_shape: Shape
     out_shape: Shape
+    kernel: tuple[int, int]
     weights: Weights
+    grouping: Grouping = Grouping.TAPS
+    shared_taps: bool = False
     stride: int = 1
     pad: int = 0
     pool: bool = False
+    pool_op: PoolOp = PoolOp.MAX
+    residual: str | None = None
+    residual_op: ResidualOp | None = None
     image_input: bool = False
     threshold: IntArray
     bias: IntArray
@@ -111,11 +174,41 @@ class Layer:
     soft_reset: bool = False
     logit_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        for holds, field, rule in (
+            (not self.shared_taps or self.grouping is Grouping.INPUTS, "shared_taps", "needs grouping INPUTS"),
+            ((self.residual is None) == (self.residual_op is None), "residual_op", "must be given with a residual"),
+            (self.residual is None or (self.kind == "conv" and not self.pool), "residual",
+             "must join a spiking layer without a pool"),
+            (min(self.kernel) >= 1, "kernel", "must have at least one tap"),
+            (self.weights.symbols.shape[1:] == (self.out_shape[0], self.groups_per_plane), "weights",
+             f"must have the symbols of {self.out_shape[0]} channels x {self.groups_per_plane} groups"),
+        ):
+            if not holds:
+                raise LoweringError(rule, value=getattr(getattr(self, field), "symbols", getattr(self, field)),
+                                    field=field, source=f"layer {self.name}")
+
+    @property
+    def kernel_groups(self) -> tuple[int, int]:
+        """Rows and columns of groups in the kernel (grouping TAPS)."""
+        return ceil_div(self.kernel[0], 3), ceil_div(self.kernel[1], 3)
+
+    @property
+    def num_inputs(self) -> int:
+        """Weights of one output channel, without those that fill up groups."""
+        return self.in_shape[0] * (1 if self.shared_taps else self.kernel[0] * self.kernel[1])
+
+    @property
+    def groups_per_plane(self) -> int:
+        """Groups of one output channel in one weight plane."""
+        if self.grouping is Grouping.INPUTS:
+            return ceil_div(self.num_inputs, GROUP_TAPS)
+        return self.kernel_groups[0] * self.kernel_groups[1] * self.in_shape[0]
+
     @property
     def num_groups(self) -> int:
         """Groups of one output channel, over all planes."""
-        planes, _, gy, gx, c_in = self.weights.symbols.shape
-        return planes * gy * gx * c_in
+        return self.weights.num_planes * self.groups_per_plane
 
     @property
     def conv_shape(self) -> Shape:
@@ -128,6 +221,19 @@ class Layer:
         """Stored bits of all symbols, without padding and codebook."""
         return self.weights.symbols.size * self.weights.symbol_bits
 
+    def integer_weights(self) -> IntArray:
+        """Integer weights (c_out, c_in, height, width) of the kernel."""
+        groups = self.weights.integers()  # (c_out, groups, 9)
+        c_out, (c_in, _, _), (height, width) = len(groups), self.in_shape, self.kernel
+        if self.grouping is Grouping.INPUTS:
+            flat = groups.reshape(c_out, -1)[:, :self.num_inputs]
+            taps = (1, 1) if self.shared_taps else self.kernel
+            grid = flat.reshape(c_out, *taps, c_in).transpose(0, 3, 1, 2)
+            return np.broadcast_to(grid, (c_out, c_in, height, width)).copy()
+        gy, gx = self.kernel_groups
+        grid = groups.reshape(c_out, gy, gx, c_in, 3, 3).transpose(0, 3, 1, 4, 2, 5)
+        return grid.reshape(c_out, c_in, 3 * gy, 3 * gx)[:, :, :height, :width].copy()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
@@ -137,50 +243,64 @@ class Program:
     ----------
     name : of the net.
     steps : time steps T.
+    spike_input : the input is spikes (T, C, H, W) of every time step; otherwise an 8-bit image, constant over time.
     leak_bits, fraction_bits : of the configuration it was lowered for; both change the integers.
-    layers : in order; each but the first reads the spikes of the one before; the last is "classify".
+    layers : in the order in which they run, each reading maps made before it; the last is "classify".
     """
 
     name: str
     steps: int
+    spike_input: bool = False
     leak_bits: int
     fraction_bits: int
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        shape = self.layers[0].in_shape
+        if self.layers[0].source != INPUT:
+            raise LoweringError("the first layer must read the input", value=self.layers[0].source, source=self.name)
+        shapes = {INPUT: self.in_shape}
         for index, layer in enumerate(self.layers):
-            def refuse(rule: str, value: object, name: str = layer.name) -> LoweringError:
-                return LoweringError(rule, value=value, source=f"layer {name}")
-            if layer.in_shape != shape:
-                raise refuse(f"in_shape must be {shape}, the output of the layer before", layer.in_shape)
-            _, c_out, gy, gx, c_in = layer.weights.symbols.shape
-            if (c_out, c_in) != (layer.out_shape[0], layer.in_shape[0]):
-                raise refuse("weights must have the layer's channels", layer.weights.symbols.shape)
-            if layer.image_input != (index == 0):
-                raise refuse("the first layer, and no other, reads the image", layer.image_input)
-            if (layer.kind == "classify") != (index == len(self.layers) - 1):
-                raise refuse("the last layer, and no other, is the classifier", layer.kind)
-            if layer.kind == "classify" and layer.out_shape[1:] != (1, 1):
-                raise refuse("the classifier must have one output position", layer.out_shape)
-            if layer.kind == "classify" and layer.leak != 1 << self.leak_bits:
-                raise refuse(f"the classifier must not leak: leak must be {1 << self.leak_bits}", layer.leak)
-            for name, values, low, high in (("threshold", layer.threshold, 1, THRESHOLD_LIMIT),
-                                            ("bias", layer.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)):
-                if values.shape != (c_out,) or int(values.min()) < low or int(values.max()) > high:
-                    raise refuse(f"{name} must be {c_out} mantissas in {low}..{high}", values)
-            if layer.negate.shape != (c_out,):
-                raise refuse(f"negate must have {c_out} flags", layer.negate.shape)
-            for axis in (1, 2):
-                taps = 3 * (gy, gx)[axis - 1]
-                reach = (layer.conv_shape[axis] - 1) * layer.stride + taps - layer.pad
-                if reach > layer.in_shape[axis] + layer.pad + 2:
-                    raise refuse("output positions must lie on the padded input", (layer.out_shape, layer.in_shape))
-            shape = layer.out_shape
+            for holds, rule, value in self._rules(layer, shapes, is_last=index == len(self.layers) - 1):
+                if not holds:
+                    raise LoweringError(rule, value=value, source=f"layer {layer.name}")
+            shapes[layer.name] = layer.out_shape
+
+    def _rules(self, layer: Layer, shapes: dict[str, Shape], *,
+               is_last: bool) -> Iterator[tuple[bool, str, object]]:
+        """What must hold of a layer behind maps of these shapes; a rule may rely on those before it."""
+        c_out, no_leak = layer.out_shape[0], 1 << self.leak_bits
+        yield layer.name not in shapes, "the name must be new", layer.name
+        yield layer.source in shapes, f"source must be one of {', '.join(shapes)}", layer.source
+        yield (layer.in_shape == shapes[layer.source],
+               f"in_shape must be {shapes[layer.source]}, that of {layer.source}", layer.in_shape)
+        yield (layer.image_input == (layer.source == INPUT and not self.spike_input),
+               "image_input must be set for layers that read the image, and no other", layer.image_input)
+        classifies = layer.kind == "classify"
+        yield classifies == is_last, "the last layer, and no other, must be the classifier", layer.kind
+        yield (not classifies or layer.out_shape[1:] == (1, 1), "the classifier must have one output position",
+               layer.out_shape)
+        yield (not classifies or layer.leak == no_leak, f"the classifier must not leak: leak must be {no_leak}",
+               layer.leak)
+        if layer.residual is not None:
+            known = layer.residual in shapes and (layer.residual != INPUT or self.spike_input)
+            yield known, "residual must be a map of spikes made before", layer.residual
+            yield (shapes[layer.residual] == layer.out_shape,
+                   f"residual must have the output's shape {layer.out_shape}", shapes[layer.residual])
+            yield (layer.residual_op is not ResidualOp.IAND or self.peak(layer.residual) == 1,
+                   "residual must hold single spikes for IAND", self.peak(layer.residual))
+        for name, values, low, high in (("threshold", layer.threshold, 1, THRESHOLD_LIMIT),
+                                        ("bias", layer.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)):
+            fits = values.shape == (c_out,) and int(values.min()) >= low and int(values.max()) <= high
+            yield fits, f"{name} must be {c_out} mantissas in {low}..{high}", values
+        yield layer.negate.shape == (c_out,), f"negate must have {c_out} flags", layer.negate.shape
+        reach = [(size - 1) * layer.stride + taps - layer.pad
+                 for size, taps in zip(layer.conv_shape[1:], layer.kernel, strict=True)]
+        yield (all(end <= size + layer.pad for end, size in zip(reach, layer.in_shape[1:], strict=True)),
+               "output positions must lie on the padded input", (layer.out_shape, layer.in_shape))
 
     @property
     def in_shape(self) -> Shape:
-        """(channels, height, width) of the input image."""
+        """(channels, height, width) of the input."""
         return self.layers[0].in_shape
 
     @property
@@ -188,10 +308,29 @@ class Program:
         """Logits of the classifier."""
         return self.layers[-1].out_shape[0]
 
+    def layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        return next(layer for layer in self.layers if layer.name == name)
+
+    def peak(self, name: str) -> int:
+        """Largest value in a map at one time step: 255 in an image, 1 in spikes, more where spikes were added up."""
+        if name == INPUT:
+            return 1 if self.spike_input else (1 << PIXEL_BITS) - 1
+        layer = self.layer(name)
+        if layer.pool and layer.pool_op is PoolOp.SUM:
+            return 4
+        if layer.residual is None or layer.residual_op is ResidualOp.IAND:
+            return 1
+        return 1 + self.peak(layer.residual)
+
     def accumulator_limit(self, layer: Layer) -> int:
-        """Largest unsigned popcount accumulator of the layer: sum over groups of nine taps times 2**plane."""
-        _, _, gy, gx, c_in = layer.weights.symbols.shape
-        return ((1 << layer.weights.num_planes) - 1) * gy * gx * c_in * GROUP_TAPS
+        """Largest popcount accumulator of the layer: nine taps times 2**plane times the input's peak, over all groups.
+
+        The planes of an image add up in the neuron, not here.
+        """
+        peak = 1 if layer.image_input else self.peak(layer.source)
+        taps = layer.kernel[0] * layer.kernel[1] if layer.shared_taps else 1
+        return ((1 << layer.weights.num_planes) - 1) * layer.groups_per_plane * taps * GROUP_TAPS * peak
 
     def membrane_limit(self, layer: Layer) -> int:
         """Bound on |u| of the layer over all steps, for any input: what `membrane_bits` must hold with a sign."""

@@ -7,7 +7,7 @@ from typing import Literal
 #: Read from the identity register: "S2NN" as a little-endian word.
 IDENTITY = int.from_bytes(b"S2NN", "little")
 #: Version of registers, descriptors and memory image; raised by every change of one of them.
-VERSION = 1
+VERSION = 2
 
 
 class Control(IntFlag):
@@ -16,6 +16,8 @@ class Control(IntFlag):
     #: Write 1 to start; ignored while busy.
     START = 1
     INTERRUPT_ENABLE = 2
+    #: The resident weights of this image are in the buffer, from an earlier run: do not read them again.
+    KEEP_WEIGHTS = 4
 
 
 class Status(IntFlag):
@@ -64,7 +66,7 @@ class Cause(IntEnum):
     WAIT_SPIKE = 3
     #: The neuron unit could not take the finished accumulators yet.
     NEURON = 4
-    #: Loading the input image.
+    #: Loading the input.
     WAIT_INPUT = 5
     #: Writing logits.
     WAIT_WRITE = 6
@@ -82,7 +84,7 @@ def _counter_names() -> tuple[str, ...]:
     names += ["dram.logits_write_bytes", "dram.logits_write_bursts"]
     names += ["array.active_windows", "array.silent_blocks", "array.adds"]
     names += ["weight_buffer.slice_reads", "weight_buffer.slice_writes"]
-    names += ["spike_buffer.window_reads", "spike_buffer.word_writes"]
+    names += ["spike_buffer.word_reads", "spike_buffer.word_writes"]
     names += ["neuron.updates", "neuron.spikes"]
     return tuple(names)
 
@@ -92,7 +94,8 @@ def _counter_names() -> tuple[str, ...]:
 #: array.silent_blocks: channel blocks without a spike. array.adds: (active window, lane, time lane with
 #: a spike) triples.
 #: weight_buffer.slice_reads/writes: bank accesses of `lanes` bits; a symbol takes as many slices as it has bits.
-#: spike_buffer.window_reads: nine-bank reads. spike_buffer.word_writes: words written, input planes included.
+#: spike_buffer.word_reads/writes: bank accesses of lanes*time_lanes bits: of windows the banks whose tap lies on the
+#: map and in the kernel, gathered words and residuals one each; input planes are written, too.
 #: neuron.updates: (lane, time step) membrane updates. neuron.spikes: spikes fired, before pooling.
 COUNTERS = _counter_names()
 
@@ -118,7 +121,7 @@ def _register_map() -> tuple[Register, ...]:
         ("error", "r", "ErrorCode of the last run"),
         ("image_address", "rw", "byte address of the memory image, aligned to 64"),
         ("descriptor_offset", "rw", "byte offset of the first descriptor in the image"),
-        ("input_address", "rw", "byte address of the input image, aligned to 64"),
+        ("input_address", "rw", "byte address of the input, aligned to 64"),
         ("output_address", "rw", "byte address that logits are written to, aligned to 64"),
         ("layer", "r", "number of the descriptor that runs, or ran last; 0 loads the input"),
     ]

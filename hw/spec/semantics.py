@@ -1,7 +1,10 @@
 """The integer arithmetic of the engine: golden model, lowering, torch forward and RTL all follow these functions.
 
 A group's weights are bits: 1 means +1, 0 means -1. An n-bit weight is n such planes, most significant first, so it
-is an odd integer (no zero): with bits b_k in {-1, +1}, w = sum_k 2**k * b_k, |w| <= 2**n - 1.
+is an odd integer (no zero): with bits b_k in {-1, +1}, w = sum_k 2**k * b_k, |w| <= 2**n - 1. A codebook may hold one
+codeword of nine zeros instead, for pruned groups.
+
+An activation is 0 or 1, or an unsigned integer given as bit planes: a pixel, or a sum of spikes.
 
 One time step of a neuron of channel o, with accumulator a = sum over taps of weight*activation (an exact integer):
 
@@ -11,6 +14,9 @@ One time step of a neuron of channel o, with accumulator a = sum over taps of we
     s  = 1 if u >= theta_o else 0
     v' = 0 if s else u                     hard reset
     v' = u - theta_o if s else u           soft reset
+
+What a layer passes on at a step is s; or the maximum or the sum of four s that lie 2x2; or with a residual map x: x + s
+(ADD), or x and not s (IAND).
 
 v is 0 before the first step. bias_o and theta_o are mantissas of 16 and 15 bits, shifted left by the
 layer's param_shift.
@@ -27,13 +33,18 @@ IntArray = NDArray[np.int64]
 Int = TypeVar("Int", int, IntArray)
 
 
-def bipolar_weight(planes: NDArray[np.bool_] | NDArray[np.uint8]) -> IntArray:
-    """Integer weights from bit planes: planes (n, ...), most significant first -> (...) odd integers.
+def bipolar_weight(planes: NDArray[np.bool_] | NDArray[np.uint8], *,
+                   zero: NDArray[np.bool_] | bool = False) -> IntArray:
+    """Integer weights from bit planes: planes (n, ...), most significant first -> (...) integers.
+
+    zero : where a plane's weight is 0 instead of +1 or -1, of a shape that broadcasts to that of the planes.
 
     >>> bipolar_weight(np.array([[1], [0]], dtype=np.uint8)).tolist()   # +2 - 1
     [1]
+    >>> bipolar_weight(np.array([[1, 0]], dtype=np.uint8), zero=np.array([[False, True]])).tolist()
+    [1, 0]
     """
-    signs = 2 * planes.astype(np.int64) - 1
+    signs = np.where(zero, 0, 2 * planes.astype(np.int64) - 1)
     weights = np.zeros(planes.shape[1:], dtype=np.int64)
     for plane in signs:
         weights = 2 * weights + plane

@@ -8,6 +8,8 @@ Environment: S2NN_STALL_PERCENT, the probability of a stall on every channel of 
 
 import logging
 import os
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -15,8 +17,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
+from s2nn.hw.sim.axi import AxiStalls
 from s2nn.hw.tb.axi_memory import AxiMemory
-from s2nn.hw.tb.stalls import AxiStalls, random_stalls
 
 CLOCK_PERIOD_PS = 10_000
 SIZE_BYTES = 1 << 16
@@ -31,6 +33,13 @@ def bus_bytes(dut: Any) -> int:
 
 def _stall_probability() -> float:
     return int(os.environ.get("S2NN_STALL_PERCENT", "0")) / 100
+
+
+def _random_stalls(*, probability: float, seed: str) -> Iterator[bool]:
+    """For the master: True to stall."""
+    generator = random.Random(seed)
+    while True:
+        yield generator.random() < probability
 
 
 def start_clock(dut: Any, period_ps: int = CLOCK_PERIOD_PS) -> None:
@@ -70,7 +79,7 @@ def _master(dut: Any, stall: float, seed: int) -> AxiMaster:
         "b": master.write_if.b_channel,
     }
     for name, channel in channels.items():
-        channel.set_pause_generator(random_stalls(probability=stall, seed=f"master.{seed}.{name}"))
+        channel.set_pause_generator(_random_stalls(probability=stall, seed=f"master.{seed}.{name}"))
     return master
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import RisingEdge
 
-from s2nn.hw.tb.axi_memory import AxiMemory, Fault, Response
+from s2nn.hw.sim.axi import AxiStalls, Fault, Response
+from s2nn.hw.spec.registers import ErrorCode
+from s2nn.hw.tb.axi_memory import AxiMemory
 from s2nn.hw.tb.host import Host
-from s2nn.hw.tb.stalls import AxiStalls
 
 
 @cocotb.test()
@@ -36,14 +38,18 @@ async def run_job(dut):
     for name in ("image_address", "descriptor_offset", "input_address", "output_address"):
         await host.write(name, job[name])
 
+    changes: list[int] = []
+    cocotb.start_soon(_watch_layers(dut, changes, period_ps))
     runs = []
     for index, data in enumerate(np.load(job["inputs"])):
         dut.run_index.value = index
         memory.load(job["input_address"], data.tobytes())
         await RisingEdge(dut.clk)
         before = _counted(memory)
+        changes.clear()
         started = time.process_time()
-        error = await host.run(timeout_cycles=job["timeout_cycles"])
+        keep_weights = bool(runs) and runs[-1]["error"] == ErrorCode.NONE
+        error = await host.run(timeout_cycles=job["timeout_cycles"], keep_weights=keep_weights)
         seconds = time.process_time() - started
         after = _counted(memory)
         runs.append({
@@ -51,12 +57,20 @@ async def run_job(dut):
             "layer": await host.read("layer"),
             "logits": memory.dump(job["output_address"], job["output_bytes"]).hex(),
             "counters": await host.counters(),
-            "before": before, "after": after,
+            "before": before, "after": after, "layer_changes": list(changes),
             "seconds": seconds,
         })
         if job["clear_faults"]:
             memory.faults = ()
     Path(job["result"]).write_text(json.dumps(runs))
+
+
+async def _watch_layers(dut, changes: list[int], period_ps: int):
+    """Append the clock edge at which each layer but the first begins."""
+    while True:
+        await dut.layer.value_change
+        if int(dut.layer.value):
+            changes.append(int(get_sim_time("step")) // period_ps)
 
 
 def _counted(memory: AxiMemory) -> dict[str, object]:

@@ -10,6 +10,8 @@ from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotbext.axi import AxiResp
 
+from s2nn.hw.sim.axi import AxiStalls, Fault, Response
+from s2nn.hw.sim.axi.memory import DEFAULT_COLUMN_PS, DEFAULT_LATENCY_CYCLES
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, preset
 from s2nn.hw.sim.dram.address import Location, Mapping
 from s2nn.hw.tb.axi_driver import (
@@ -22,8 +24,6 @@ from s2nn.hw.tb.axi_driver import (
     start_clock,
     start_with_master,
 )
-from s2nn.hw.tb.axi_memory import DEFAULT_COLUMN_PS, DEFAULT_LATENCY_CYCLES, Fault, Response
-from s2nn.hw.tb.stalls import AxiStalls
 
 GUARD = 0xAA
 

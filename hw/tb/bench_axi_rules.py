@@ -4,10 +4,10 @@ import cocotb
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from s2nn.hw.sim.axi import AxiStalls
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.tb.axi_driver import CLOCK_PERIOD_PS, bus_bytes, offer_read, reset_with, set_address, start_clock
 from s2nn.hw.tb.axi_memory import AxiMemory
-from s2nn.hw.tb.stalls import AxiStalls
 
 TIMEOUT_US = 10
 STALLED = [True] * 20

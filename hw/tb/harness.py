@@ -30,6 +30,7 @@ module {top} #(
   wire probe_valid;
   wire [7:0] probe_layer;
   wire [{probe_high}:0] probe;
+  assign layer = probe_layer;
   integer log_file = 0;
   string log_name;
   initial if ($value$plusargs("probe_log=%s", log_name)) log_file = $fopen(log_name, "w");
@@ -57,15 +58,15 @@ def write_harness(side_file: Path, folder: Path) -> Path:
     """Write harness.sv for the design of the side file (see hw/rtl/verilog.py); returns its path.
 
     The harness has the design's ports except the AXI bus and the probe, its clock as an output; an input run_index that
-    each logged line carries; and the memory's output `failed`. A line is `run_index layer probe` in hexadecimal;
-    plusarg probe_log names the file.
+    each logged line carries; the memory's output `failed`; and an output `layer`, the one that runs. A line is
+    `run_index layer probe` in hexadecimal; plusarg probe_log names the file.
     """
     side = json.loads(side_file.read_text())
     ports = {port["name"]: port for port in side["ports"]}
     bus = [port for name, port in ports.items() if name.startswith(_BUS)]
     outside = [port for name, port in ports.items() if not name.startswith(("probe", _BUS)) and name != "clk"]
     lines = ["  output reg clk", *(f"  {port['direction']} {_wire(port)}" for port in outside), "  output wire failed",
-             "  input wire [31:0] run_index"]
+             "  input wire [31:0] run_index", "  output wire [7:0] layer"]
     of_memory = [f"      .s_axi_{port['name'].removeprefix(_BUS)}({port['name']})" for port in bus]
     path = folder / f"{TOP}.sv"
     folder.mkdir(parents=True, exist_ok=True)

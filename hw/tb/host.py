@@ -70,12 +70,15 @@ class Host:
         await FallingEdge(self._dut.clk)
         return [name for name in signals if getattr(self._dut, f"s_axil_{name}").value == 1]
 
-    async def run(self, *, timeout_cycles: int) -> int:
+    async def run(self, *, timeout_cycles: int, keep_weights: bool = False) -> int:
         """Start, wait for the interrupt, acknowledge it; returns the error code.
+
+        keep_weights : the resident weights of this image are in the weight buffer.
 
         A run that outlasts the timeout raises SimulationError: nothing waits for ever.
         """
-        await self.write("control", Control.START | Control.INTERRUPT_ENABLE)
+        keep = Control.KEEP_WEIGHTS if keep_weights else Control(0)
+        await self.write("control", Control.START | Control.INTERRUPT_ENABLE | keep)
         timeout = Timer(timeout_cycles * self._period_ps, "ps")
         if await First(RisingEdge(self._dut.irq), timeout) is timeout:
             await RisingEdge(self._dut.clk)

@@ -3,23 +3,23 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2nn.hw.sim import memory_map
 from s2nn.hw.sim.dram import DEFAULT_PRESET
-from s2nn.hw.spec import build, packing
-from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec import packing
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.tb import harness, simulator
+from s2nn.hw.tb.probe import Map, read_probe
 
-#: Where inputs and outputs lie behind the image; a DRAM row apart from it and from each other.
-REGION_BYTES = 1 << 16
 #: Cycles after which a run counts as hung, per image.
 TIMEOUT_CYCLES = 20_000_000
 
@@ -36,16 +36,18 @@ class RtlRun:
     counters : by name, as the registers held them.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model over the run, raw counters before and after it; empty without DRAM.
+    middle_cycles : of each step but the first and the last, between changes of the layer that runs.
     seconds : CPU time of the simulator from the start to the acknowledged interrupt.
     """
 
     error: ErrorCode
     layer: int
     logits: NDArray[np.int64]
-    spikes: list[NDArray[np.bool_]]
+    spikes: list[Map]
     counters: dict[str, int]
     axi: dict[str, Any]
     dram: dict[str, Any]
+    middle_cycles: list[int]
     seconds: float
 
 
@@ -54,7 +56,9 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                  dram: str | None = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (),
                  clear_faults: bool = False, image_bytes: bytes | None = None,
                  timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
-    """Run each input (C, H, W) uint8 in turn, without a reset between them.
+    """Run each input in turn, an image (C, H, W) or spikes (T, C, H, W) uint8, without a reset between them.
+
+    The first run reads the resident weights, the others keep them, unless the one before ended with an error.
 
     Parameters
     ----------
@@ -71,21 +75,19 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     run_dir = Path(run_dir or build_dir).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
     content = image_bytes if image_bytes is not None else image.to_bytes()
-    input_address = ceil_div(len(content), REGION_BYTES) * REGION_BYTES
-    output_address = input_address + REGION_BYTES
+    addresses = memory_map.place(len(content))
     packed = [np.frombuffer(packing.pack_input(config, data), dtype=np.uint8) for data in inputs]
-    if len(packed[0]) > REGION_BYTES:
-        raise SimulationError(f"the bench holds inputs of up to {REGION_BYTES} bytes", value=len(packed[0]),
+    if len(packed[0]) > memory_map.REGION_BYTES:
+        raise SimulationError(f"the bench holds inputs of up to {memory_map.REGION_BYTES} bytes", value=len(packed[0]),
                               field="input", source="simulate_rtl")
-    output_bytes = config.logits_beats * config.axi_bytes
     job = {
         "clock_period_ps": config.clock_period_ps, "data_bits": 8 * config.axi_bytes, "dram": dram,
-        "memory_bytes": output_address + REGION_BYTES,
+        "memory_bytes": memory_map.memory_bytes(addresses),
         "image": str(run_dir / "image.bin"), "inputs": str(run_dir / "inputs.npy"),
-        "result": str(run_dir / "result.json"), "image_address": 0,
-        "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": input_address,
-        "output_address": output_address, "output_bytes": output_bytes,
-        "regions": _regions(image, input_address, len(packed[0]), output_address, output_bytes),
+        "result": str(run_dir / "result.json"), "image_address": addresses.image,
+        "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": addresses.input,
+        "output_address": addresses.output, "output_bytes": config.logits_beats * config.axi_bytes,
+        "regions": memory_map.regions(config, image, addresses, input_bytes=len(packed[0])),
         "stall_probability": stall_probability, "seed": seed, "faults": [dict(fault) for fault in faults],
         "clear_faults": clear_faults, "timeout_cycles": timeout_cycles,
     }
@@ -100,7 +102,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
                   environment={"S2NN_JOB": str(run_dir / "job.json")}, seed=seed,
                   test_args=[f"+probe_log={probe_log}"])
     results = json.loads((run_dir / "result.json").read_text())
-    spikes = _read_probe(config, design / "accelerator.json", probe_log, image, len(results))
+    spikes = read_probe(config, design / "accelerator.json", probe_log, image, len(results))
     return [_result(image, result, maps) for result, maps in zip(results, spikes, strict=True)]
 
 
@@ -120,40 +122,7 @@ def run_clock(design: Path, *, build_dir: Path, run_dir: Path, clock_period_ps: 
     return json.loads((run_dir / "result.json").read_text())["seconds"]
 
 
-def _regions(image: MemoryImage, input_address: int, input_bytes: int, output_address: int,
-             output_bytes: int) -> list[tuple[str, int, int]]:
-    """Address ranges by section, so that the bus can be compared with the manifest section by section."""
-    regions = [(f"{section.kind.name.lower()}.{section.layer}", offset, offset + len(section.data))
-               for section, offset in zip(image.sections, image.offsets(), strict=True)]
-    return [*regions, ("input", input_address, input_address + input_bytes),
-            ("logits", output_address, output_address + output_bytes)]
-
-
-def _read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: MemoryImage,
-                num_runs: int) -> list[list[NDArray[np.bool_]]]:
-    """Spike maps from the words that the RTL wrote: per run, per spiking layer (T, blocks*lanes, H, W)."""
-    fields = json.loads(side_file.read_text())["probe"]
-    layers = [(index, d) for index, d in enumerate(build.descriptors(image)) if d["opcode"] == Opcode.CONV]
-    runs = [{index: np.zeros((d["tiles"], config.lanes, d["out_chunks"] * config.time_lanes, d["out_height"],
-                              d["out_width"]), dtype=bool) for index, d in layers} for _ in range(num_runs)]
-    shape = (config.lanes, config.time_lanes)
-    for line in log.read_text().splitlines():
-        run, layer, probe = (int(part, 16) for part in line.split())
-        if layer not in runs[run]:
-            continue
-        word, chunk, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
-                                   for name in ("word", "chunk", "x", "y", "tile"))
-        if word:
-            bits = np.unpackbits(np.frombuffer(word.to_bytes(ceil_div(config.word_bits, 8), "little"), dtype=np.uint8),
-                                 count=config.word_bits, bitorder="little").reshape(shape)
-            t = chunk * config.time_lanes
-            runs[run][layer][tile, :, t:t + config.time_lanes, y, x] = bits
-    steps = {index: d["steps"] for index, d in layers}
-    return [[maps.transpose(2, 0, 1, 3, 4).reshape(maps.shape[2], -1, *maps.shape[3:])[:steps[index]]
-             for index, maps in run.items()] for run in runs]
-
-
-def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.bool_]]) -> RtlRun:
+def _result(image: MemoryImage, result: dict[str, Any], spikes: list[Map]) -> RtlRun:
     before, after = result["before"], result["after"]
     try:
         error = ErrorCode(result["error"])
@@ -163,7 +132,8 @@ def _result(image: MemoryImage, result: dict[str, Any], spikes: list[NDArray[np.
         error=error, layer=result["layer"], counters=result["counters"],
         logits=packing.unpack_logits(bytes.fromhex(result["logits"]), num_classes=len(result["logits"]) // 8),
         spikes=spikes, axi=_difference(after["axi"], before["axi"]),
-        dram={"before": before["dram"], "after": after["dram"]}, seconds=result["seconds"])
+        dram={"before": before["dram"], "after": after["dram"]}, seconds=result["seconds"],
+        middle_cycles=[end - start for start, end in pairwise(result["layer_changes"])])
 
 
 def _difference(after: Any, before: Any) -> Any:

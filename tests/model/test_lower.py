@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from s2nn.hw.sim import functional
 from s2nn.hw.spec.config import SMALL, ULX3S
 from s2nn.hw.spec.errors import DataError, LoweringError
 from s2nn.hw.spec.semantics import lif_step
@@ -11,6 +12,7 @@ from s2nn.model.evaluate import predict
 from s2nn.model.fold import FoldedNet
 from s2nn.model.integer import integer_evaluate, integer_forward, integer_predict
 from s2nn.model.lower import lower, lower_with_report
+from tests.layer_types import LAYER_TYPES
 
 
 def reference(program, image):
@@ -18,7 +20,7 @@ def reference(program, image):
     x = np.repeat(image[None].astype(np.int64), program.steps, axis=0)  # (T, C, H, W)
     maps = []
     for layer in program.layers:
-        weight = layer.weights.integers()
+        weight = layer.integer_weights()
         c_out, _, ky, kx = weight.shape
         _, height, width = layer.conv_shape
         shift = 0 if layer.image_input or layer.kind == "classify" else program.fraction_bits
@@ -65,6 +67,16 @@ def test_integer_forward_equals_loops_over_the_contract(tiny_net_config, folded_
     assert max(fired) > 0.02
 
 
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_every_layer_type_is_the_golden_models(name):
+    program, inputs = LAYER_TYPES[name].program(9), LAYER_TYPES[name].inputs(9, 3)
+    golden, result = functional.run(program, inputs), integer_forward(program, torch.from_numpy(inputs))
+    for layer, spikes, membranes in zip(golden.layers, result.spikes, result.membranes, strict=True):
+        assert np.array_equal(spikes.transpose(0, 1).numpy(), layer.spikes), layer.name
+        assert np.array_equal(membranes.numpy(), layer.membrane), layer.name
+    assert result.logits.tolist() == golden.logits.tolist()
+
+
 @pytest.mark.parametrize("eta", [None, 3])
 @pytest.mark.parametrize("hard_reset", [True, False])
 def test_integers_stay_close_to_the_floats(tiny_net_config, folded_net, change, eta, hard_reset):
@@ -95,7 +107,7 @@ def test_a_binary_configuration_gets_the_same_net_as_raw_groups(tiny_net_config,
     assert [layer.weights.symbol_bits for layer in coded.layers] == [9, 3, 3, 9]
     assert [layer.weights.symbol_bits for layer in raw.layers] == [9, 9, 9, 9]
     for a, b in zip(coded.layers, raw.layers, strict=True):
-        assert np.array_equal(a.weights.integers(), b.weights.integers()) and np.array_equal(a.threshold, b.threshold)
+        assert np.array_equal(a.integer_weights(), b.integer_weights()) and np.array_equal(a.threshold, b.threshold)
 
 
 def test_negative_gain_negates_the_channel_and_report_says_what_was_needed(tiny_net_config, folded_net):
@@ -147,5 +159,5 @@ def test_images_of_another_type_or_shape_are_refused(tiny_net_config, folded_net
     program = lower(folded_net(tiny_net_config, 12), ULX3S)
     good = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     for images in (good.float(), torch.zeros(1, 1, 8, 9, dtype=torch.uint8), good[:0]):
-        with pytest.raises(DataError, match="images must be uint8"):
+        with pytest.raises(DataError, match="inputs must be uint8"):
             integer_forward(program, images)

@@ -18,10 +18,14 @@ class Bench:
     ----------
     seed, stall : of the pauses on either side of a stream, and their chance in each cycle.
     limit : cycles after which the component counts as hung.
+
+    Members
+    -------
+    cycles : so far.
     """
 
     def __init__(self, dut: Elaboratable, *, seed: int = 0, stall: float = 0.0, limit: int = 20_000) -> None:
-        self.dut, self.stall, self.draw = dut, stall, random.Random(seed)
+        self.dut, self.stall, self.draw, self.cycles = dut, stall, random.Random(seed), 0
         self._simulator = Simulator(dut)
         self._simulator.add_clock(1e-8)
         self._simulator.add_testbench(self._watch(limit), background=True)
@@ -78,6 +82,7 @@ class Bench:
         async def testbench(ctx: SimulatorContext) -> None:
             for _ in range(limit):
                 await ctx.tick()
+                self.cycles += 1
             raise AssertionError(f"nothing more happens for {limit} cycles")
         return testbench
 

@@ -10,10 +10,10 @@ from amaranth.hdl import Value
 from amaranth.sim import SimulatorContext
 
 from s2nn.hw.rtl.compute import ComputePipeline
-from s2nn.hw.rtl.layouts import Tags
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
 from s2nn.hw.spec.program import Layer
+from tests.rtl.blocks import random_tags
 from tests.rtl.layers import make_layer
 from tests.rtl.streams import Bench, plain
 
@@ -33,11 +33,10 @@ def random_sum(draw: random.Random, config: AcceleratorConfig, layer: Layer, *, 
         channel = draw.randrange(min(group + 1, config.lanes))
         row, offset = divmod((group - channel) * bits, 9)
         taps = [draw.randrange(1 << config.time_lanes) for _ in range(9)]
-        tags = {name: 0 for name, _ in Tags}
-        tags |= {"first": int(group == chosen[0]), "emit": int(group == chosen[-1]), "half": half,
-                 "last_chunk": draw.randrange(2)}
-        plan.append({"group": group, "taps": taps, "active": int(draw.random() < 0.8), "phase": phase, "row": row,
-                     "offset": offset, "channel_slices": channel * bits, "tags": tags})
+        tags = random_tags(draw, first=int(group == chosen[0]), shift=0, emit=int(group == chosen[-1]), tile_last=0)
+        plan.append({"group": group, "taps": taps, "active": int(draw.random() < 0.8), "phase": phase,
+                     "row": half * config.weight_rows + row, "offset": offset, "channel_slices": channel * bits,
+                     "tags": tags})
     return plan
 
 
@@ -54,16 +53,16 @@ def operation(op: Record) -> Record:
 
 
 def expect(config: AcceleratorConfig, layer: Layer, tile: int, plan: list[Record]) -> Record:
-    """Reference, from the layer's decoded groups."""
-    groups = layer.weights.groups()[0, tile * config.lanes:(tile + 1) * config.lanes, 0, 0]  # (lanes, groups)
-    positive, total = [[0] * config.time_lanes for _ in range(config.lanes)], [0] * config.time_lanes
+    """Reference, from the layer's integer weights."""
+    weights = layer.weights.integers()[tile * config.lanes:(tile + 1) * config.lanes]  # (lanes, groups, 9)
+    raised, total = [[0] * config.time_lanes for _ in range(config.lanes)], [0] * config.time_lanes
     for op in plan:
         for t in range(config.time_lanes):
             taps = [tap for tap in range(9) if op["active"] and op["taps"][tap] >> t & 1]
-            total[t] += len(taps)
+            total[t] += len(taps) << op["tags"]["scale"]
             for lane in range(config.lanes):
-                positive[lane][t] += sum(int(groups[lane, op["group"]]) >> tap & 1 for tap in taps)
-    return {"positive": positive, "total": total, "tags": plan[-1]["tags"]}
+                raised[lane][t] += sum(int(weights[lane, op["group"], tap]) + 1 for tap in taps) << op["tags"]["scale"]
+    return {"raised": raised, "total": total, "tags": plan[-1]["tags"]}
 
 
 def run(config: AcceleratorConfig, layer: Layer, plans: list[list[list[Record]]], *, seed: int, stall: float,
@@ -82,7 +81,7 @@ def run(config: AcceleratorConfig, layer: Layer, plans: list[list[list[Record]]]
         if layer.weights.codebook is not None:
             data = packing.pack_codebook(config, layer.weights.codebook)
             for at in range(0, len(data), config.axi_bytes):
-                await bench.offer(ctx, dut.decoder.i, int.from_bytes(data[at:at + config.axi_bytes], "little"))
+                await bench.offer(ctx, dut.array.i_codewords, int.from_bytes(data[at:at + config.axi_bytes], "little"))
             loaded = True
 
     async def fill(ctx: SimulatorContext) -> None:
@@ -91,14 +90,15 @@ def run(config: AcceleratorConfig, layer: Layer, plans: list[list[list[Record]]]
         for tile in range(len(plans)):
             while tile >= released + 2:
                 await ctx.tick()
+            ctx.set(dut.weights.i_fill_row, tile % 2 * config.weight_rows)
+            ctx.set(dut.weights.i_fill_rows, config.weight_rows)
             for at in range(tile * size, (tile + 1) * size, config.axi_bytes):
                 ctx.set(dut.weights.i.valid, 1)
                 ctx.set(dut.weights.i.payload, int.from_bytes(data[at:at + config.axi_bytes], "little"))
-                ctx.set(dut.weights.i_fill_start, at + config.axi_bytes == (tile + 1) * size)
-                ctx.set(dut.weights.i_fill_half, (tile + 1) % 2)
+                ctx.set(dut.weights.i_fill_next, at + config.axi_bytes == (tile + 1) * size)
                 await ctx.tick()
             ctx.set(dut.weights.i.valid, 0)
-            ctx.set(dut.weights.i_fill_start, 0)
+            ctx.set(dut.weights.i_fill_next, 0)
             filled += 1
 
     async def scan(ctx: SimulatorContext) -> None:
@@ -117,16 +117,17 @@ def run(config: AcceleratorConfig, layer: Layer, plans: list[list[list[Record]]]
 
     async def neurons(ctx: SimulatorContext) -> None:
         nonlocal released
-        wanted = sum(map(len, plans))
+        wanted, ready = sum(map(len, plans)), False
         while len(got) < wanted:
-            ready = draw.random() >= busy
-            ctx.set(dut.i_ready, ready)
+            ready_next = draw.random() >= busy
+            ctx.set(dut.i_ready_next, ready_next)
             _, _, valid, payload, release, inside = await ctx.tick().sample(
                 dut.o_valid, bits, dut.o_release, dut.o_busy)
             released += release
             assert inside or not (valid or release)
             if valid and ready:
                 got.append(plain(dut.o.shape(), payload))
+            ready = ready_next
         await ctx.tick()
         assert not ctx.get(dut.o_busy)
 
@@ -141,7 +142,8 @@ def random_run(config: AcceleratorConfig, eta: int | None, tiles: int, sums: int
                ) -> tuple[Layer, list[list[list[Record]]]]:
     draw = random.Random(seed)
     groups = 9 * config.weight_rows // (eta or 9)
-    layer = make_layer(np.random.default_rng(seed), in_shape=(groups, 1, 1), channels=tiles * config.lanes, eta=eta)
+    layer = make_layer(np.random.default_rng(seed), in_shape=(groups, 1, 1), channels=tiles * config.lanes, eta=eta,
+                       zero=True)
     plans = []
     for tile in range(tiles):
         plans.append([random_sum(draw, config, layer, half=tile % 2) for _ in range(sums)])

@@ -10,6 +10,7 @@ from amaranth.sim import SimulatorContext
 from s2nn.hw.rtl.decoder import CodewordDecoder
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
+from s2nn.hw.spec.program import ZERO_CODEWORD
 from tests.rtl.streams import Bench
 
 #: (index_bits, axi_data_bits): one to sixteen codewords a beat, and beats that hold more than the whole codebook.
@@ -25,16 +26,23 @@ def beats(config: AcceleratorConfig, codebook: np.ndarray) -> list[int]:
     return [int.from_bytes(data[at:at + config.axi_bytes], "little") for at in range(0, len(data), config.axi_bytes)]
 
 
+def decoded(codeword: int) -> int:
+    """Reference: the zero codeword has all its taps, and a mark above them."""
+    return 0b1_111_111_111 if codeword == ZERO_CODEWORD else codeword
+
+
 def run(config: AcceleratorConfig, widths: list[int], *, seed: int, stall: float) -> None:
-    """Loads a random codebook of each width in turn and looks every index up, then sends raw groups through."""
+    """Loads a random codebook of each width into the halves in turn. Looks every index up, in the codebook before, too,
+    whose half is still as it was; then sends raw groups through."""
     dut, draw = CodewordDecoder(config), random.Random(seed)
     bench = Bench(dut, seed=seed, stall=stall)
 
     async def look_up(ctx: SimulatorContext, symbols: list[int], expected: list[int]) -> None:
-        """Symbols in rows of lanes; the last row may be short."""
-        for at in range(0, len(symbols), config.lanes):
+        """Symbols in rows of lanes, one row a cycle; the last row may be short. Words come two cycles later."""
+        rows = [symbols[at:at + config.lanes] for at in range(0, len(symbols), config.lanes)]
+        await ctx.tick()  # the index width is registered
+        for number, row in enumerate([*rows, []]):
             before = [int(word) for word in ctx.get(dut.o)]
-            row = symbols[at:at + config.lanes]
             ctx.set(dut.i_symbols, row + [0] * (config.lanes - len(row)))
             while bench.pause():
                 ctx.set(dut.i_enable, 0)
@@ -42,30 +50,42 @@ def run(config: AcceleratorConfig, widths: list[int], *, seed: int, stall: float
                 assert [int(word) for word in ctx.get(dut.o)] == before
             ctx.set(dut.i_enable, 1)
             await ctx.tick()
-            assert [int(word) for word in ctx.get(dut.o)][:len(row)] == expected[at:at + len(row)]
+            if number:
+                due = expected[(number - 1) * config.lanes:number * config.lanes]
+                assert [int(word) for word in ctx.get(dut.o)][:len(due)] == due
+
+    async def look_all_up(ctx: SimulatorContext, half: int, codebook: np.ndarray) -> None:
+        bits = (len(codebook) - 1).bit_length()
+        ctx.set(dut.i_codebook, 1)
+        ctx.set(dut.i_codebook_half, half)
+        ctx.set(dut.i_index_bits, bits)
+        # Bits above the index belong to the symbols behind it.
+        symbols = [index | draw.randrange(512) >> bits << bits for index in range(1 << bits)]
+        await look_up(ctx, symbols, [decoded(codeword) for codeword in codebook.tolist()])
 
     async def script(ctx: SimulatorContext) -> None:
-        for bits in widths:
+        loaded = []
+        for number, bits in enumerate(widths):
             codebook = np.array(draw.sample(range(512), 1 << bits), dtype=np.uint16)
+            if draw.randrange(3):
+                codebook[draw.randrange(len(codebook))] = ZERO_CODEWORD
+            loaded.append(codebook)
             data = beats(config, codebook)
-            for number, beat in enumerate(data):
+            for at, beat in enumerate(data):
                 while bench.pause():
                     await ctx.tick()
                 ctx.set(dut.i.valid, 1)
                 ctx.set(dut.i.payload, beat)
                 while True:
                     ready = ctx.get(dut.i.ready)
-                    ctx.set(dut.i_load_start, ready and number == len(data) - 1)  # what follows is the next codebook
+                    ctx.set(dut.i_load_start, ready and at == len(data) - 1)  # what follows is the next codebook
                     await ctx.tick()
                     if ready:
                         break
                 ctx.set(dut.i.valid, 0)
                 ctx.set(dut.i_load_start, 0)
-            ctx.set(dut.i_codebook, 1)
-            ctx.set(dut.i_index_bits, bits)
-            # Bits above the index belong to the symbols behind it.
-            symbols = [index | draw.randrange(512) >> bits << bits for index in range(1 << bits)]
-            await look_up(ctx, symbols, codebook.tolist())
+            for earlier in range(max(0, number - 1), number + 1):
+                await look_all_up(ctx, earlier % 2, loaded[earlier])
             ctx.set(dut.i_codebook, 0)
             ctx.set(dut.i_index_bits, 9)
             raw = [draw.randrange(512) for _ in range(2 * config.lanes)]
@@ -93,11 +113,13 @@ def test_binary_configuration_passes_groups_on_and_takes_any_codebook() -> None:
 
     async def script(ctx: SimulatorContext) -> None:
         assert ctx.get(dut.i.ready)
-        for enable, symbols in ((1, [1, 2, 3, 511]), (0, [5, 6, 7, 8]), (1, [0, 256, 255, 9])):
-            before = [int(word) for word in ctx.get(dut.o)]
+        inside = [[0] * config.lanes] * 2
+        for enable, symbols in ((1, [1, 2, 3, 511]), (0, [5, 6, 7, 8]), (1, [0, 256, 255, 9]), (1, [4, 4, 4, 4])):
             ctx.set(dut.i_enable, enable)
             ctx.set(dut.i_symbols, symbols)
             await ctx.tick()
-            assert [int(word) for word in ctx.get(dut.o)] == (symbols if enable else before)
+            if enable:
+                inside = [symbols, inside[0]]
+            assert [int(word) for word in ctx.get(dut.o)] == inside[1]
 
     Bench(dut).run(script)

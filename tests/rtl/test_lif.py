@@ -37,25 +37,27 @@ class Lane:
             await self.ctx.tick()
 
     def configure(self, *, bias: int, threshold: int, negate: int = 0, leak: int = 0, soft_reset: int = 0,
-                  image: int = 0, classify: int = 0) -> None:
+                  image: int = 0, classify: int = 0, no_channel: int = 0) -> None:
         ctx, dut = self.ctx, self.dut
-        ctx.set(dut.i_params, {"bias": bias, "threshold": threshold, "negate": negate})
+        ctx.set(dut.i_params, {"bias": bias, "excess_bias": bias - threshold, "negate": negate,
+                               "no_channel": no_channel})
+        ctx.set(dut.i_negate, negate)
         ctx.set(dut.i_leak, leak)
         ctx.set(dut.i_soft_reset, soft_reset)
         ctx.set(dut.i_image, image)
         ctx.set(dut.i_classify, classify)
         self.bias, self.threshold, self.negate, self.leak = bias, threshold, negate, leak
-        self.soft_reset, self.image, self.classify = soft_reset, image, classify
+        self.soft_reset, self.image, self.classify, self.no_channel = soft_reset, image, classify, no_channel
 
     async def clear(self) -> None:
         await self.pulse("i_clear")
         self.v = 0
 
-    def sums(self, positive: int, total: int) -> int:
-        """Offers sums; returns the accumulator that they stand for."""
-        self.ctx.set(self.dut.i_positive, positive)
+    def sums(self, raised: int, total: int) -> int:
+        """Offers sums of (weight + 1) * input and of input; returns the sum of weight * input, or its negative."""
+        self.ctx.set(self.dut.i_raised, raised)
         self.ctx.set(self.dut.i_total, total)
-        return (2 * positive - total) * (-1 if self.negate else 1)
+        return total - raised if self.negate else raised - total
 
     async def step(self, accumulator: int) -> bool:
         """One time step, compared with the reference; returns whether it fired."""
@@ -63,11 +65,12 @@ class Lane:
         current = (accumulator << fraction) + self.bias
         v, spikes = lif_step(np.array([self.v]), np.array([current]), theta=np.array([self.threshold]),
                              leak_factor=self.leak, leak_bits=self.config.leak_bits, soft_reset=bool(self.soft_reset))
-        fires = bool(spikes[0]) and not self.classify
-        if self.classify:
+        fires = bool(spikes[0]) and not self.classify and not self.no_channel
+        if self.classify or self.no_channel:
             v = np.array([(self.v * self.leak >> self.config.leak_bits) + current])
+        await self.pulse("i_load")
+        self.ctx.set(self.dut.i_raised, 0)  # the difference is held from here on
         await self.pulse("i_leak_step")
-        self.ctx.set(self.dut.i_positive, 0)  # the current is held from here on
         assert bool(self.ctx.get(self.dut.o_spike)) == fires, (self.v, current)
         await self.pulse("i_fire")
         self.v = int(v[0])
@@ -95,25 +98,40 @@ def test_fires_at_the_threshold_and_not_one_below(name: str) -> None:
                 for below in (0, 1, -1):
                     lane.configure(bias=threshold - below - (7 << fraction), threshold=threshold, soft_reset=soft_reset)
                     await lane.clear()
-                    assert await lane.step(lane.sums(8, 9)) == (below <= 0)
+                    assert await lane.step(lane.sums(16, 9)) == (below <= 0)
 
     drive(config, 0, script)
 
 
 @pytest.mark.parametrize("factor", ["none", "one", "half", "most", "all"])
-def test_leak_rounds_towards_minus_infinity(factor: str) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_leak_rounds_towards_minus_infinity(name: str, factor: str) -> None:
+    config = CONFIGS[name]
+    one, limit = 1 << config.leak_bits, (1 << config.membrane_bits - 1) - 1
+    leak = {"none": 0, "one": 1, "half": one // 2, "most": one - 1, "all": one}[factor]
+    # Products of more than 18 bits are put together from two, of which the lower takes 17.
+    starts = [0, 1, 2, 3, one - 1, one, one + 1, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, limit // 2]
+
     async def script(lane: Lane) -> None:
-        one = 1 << TINY.leak_bits
-        leak = {"none": 0, "one": 1, "half": one // 2, "most": one - 1, "all": one}[factor]
-        for start in (-3, -2, -1, 0, 1, 2, 3, -255, -256, -257, 255, -(1 << 22), (1 << 22) - 1):
-            lane.configure(bias=start, threshold=TINY_LIMIT, leak=leak)
+        for start in (sign * start for start in starts if start < limit for sign in (-1, 1)):
+            lane.configure(bias=start, threshold=limit, leak=leak)
             await lane.clear()
             await lane.step(lane.sums(0, 0))
-            lane.configure(bias=0, threshold=TINY_LIMIT, leak=leak)
+            lane.configure(bias=0, threshold=limit, leak=leak)
             await lane.step(lane.sums(0, 0))
             assert lane.v == start * leak // one
 
-    TINY_LIMIT = (1 << TINY.membrane_bits - 1) - 1
+    drive(config, 0, script)
+
+
+def test_a_lane_without_a_channel_never_fires() -> None:
+    async def script(lane: Lane) -> None:
+        for no_channel in (1, 0):
+            lane.configure(bias=0, threshold=1, leak=1 << TINY.leak_bits, no_channel=no_channel)
+            await lane.clear()
+            fired = [await lane.step(lane.sums(18, 9)) for _ in range(5)]
+            assert fired == [not no_channel] * 5
+
     drive(TINY, 0, script)
 
 
@@ -133,7 +151,7 @@ def test_random_sequences_equal_the_reference(name: str, seed: int) -> None:
             await lane.clear()
             for _ in range(5):
                 total = draw.randrange(1 << bits)
-                await lane.step(lane.sums(draw.randint(0, total), total))
+                await lane.step(lane.sums(draw.randint(0, 2 * total), total))
 
     drive(config, seed, script)
 
@@ -149,7 +167,8 @@ def test_bit_planes_of_an_image_fold_into_one_current(negate: int, classify: int
             image = 0
             for _ in range(8):
                 total = lane.draw.randrange(40)
-                image = 2 * image + lane.sums(lane.draw.randint(0, total), total)
+                image = 2 * image + lane.sums(lane.draw.randint(0, 2 * total), total)
+                await lane.pulse("i_load")
                 await lane.pulse("i_fold")
             lane.sums(77, 99)  # of no account: the folded current drives all steps
             for _ in range(5):

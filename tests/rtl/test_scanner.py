@@ -7,9 +7,9 @@ import pytest
 from amaranth.hdl import Value
 from amaranth.sim import SimulatorContext
 
-from s2nn.hw.rtl.layouts import Tags
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
+from tests.rtl.blocks import random_side, seen, spikes_of
 from tests.rtl.streams import Bench, plain
 
 CONFIGS = {"tiny": TINY, "one time lane": replace(TINY, time_lanes=1, max_chunks=8),
@@ -18,21 +18,22 @@ Record = dict[str, object]
 
 
 def random_block(draw: random.Random, config: AcceleratorConfig, active: list[int]) -> Record:
-    """A neighbourhood in which just these channels hold spikes."""
+    """A block in which just these windows hold spikes; banks that are not on the map hold noise."""
     words = [0] * 9
     for channel in active:
-        while not any(word >> channel * config.time_lanes & (1 << config.time_lanes) - 1 for word in words):
+        while not any(spikes_of(config, word, channel) for word in words):
             for bank in draw.sample(range(9), draw.choice((1, 1, 4))):
                 words[bank] |= draw.randrange(1 << config.time_lanes) << channel * config.time_lanes
-    return {"words": words, "row_mod": draw.randrange(3), "col_mod": draw.randrange(3),
-            "weight_row": draw.randrange(config.weight_rows), "weight_phase": draw.randrange(9),
-            "tags": {name: draw.randrange(2) for name, _ in Tags}}
+    on_map = sum(1 << bank for bank, word in enumerate(words) if word or draw.randrange(2))
+    words = [word if on_map >> bank & 1 else draw.randrange(1 << config.word_bits) for bank, word in enumerate(words)]
+    return {"words": words, "on_map": on_map, "active": sum(1 << channel for channel in active),
+            "row_mod": draw.randrange(3), "col_mod": draw.randrange(3), **random_side(draw, config)}
 
 
 def operations(config: AcceleratorConfig, block: Record, symbol_bits: int) -> list[Record]:
     """Reference. Windows of inactive operations are of no account."""
     def window(channel: int) -> list[int]:
-        return [word >> channel * config.time_lanes & (1 << config.time_lanes) - 1 for word in block["words"]]
+        return [spikes_of(config, word, channel) for word in seen(block["words"], block["on_map"])]
 
     active = [channel for channel in range(config.lanes) if any(window(channel))]
     side = {name: block[name] for name in ("row_mod", "col_mod", "weight_row", "weight_phase")}

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from amaranth.sim import SimulatorContext
 
 from s2nn.hw.rtl.weight_buffer import WeightBuffer
 from s2nn.hw.spec import packing
-from s2nn.hw.spec.config import TINY, AcceleratorConfig
+from s2nn.hw.spec.config import TINY, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.program import Layer
 from tests.rtl.layers import make_layer
 from tests.rtl.streams import Bench
@@ -31,7 +32,64 @@ def random_layer(config: AcceleratorConfig, seed: int, bits: int, groups: int, t
 
 def tile_symbols(config: AcceleratorConfig, layer: Layer, tile: int) -> np.ndarray:
     """Reference: symbols (groups, lanes) of a tile."""
-    return layer.weights.symbols[0, tile * config.lanes:(tile + 1) * config.lanes, 0, 0].T
+    return layer.weights.symbols[0, tile * config.lanes:(tile + 1) * config.lanes].T
+
+
+def tile_rows(layer: Layer) -> int:
+    """Rows of the banks that a tile takes."""
+    return ceil_div(layer.num_groups * layer.weights.symbol_bits, 9)
+
+
+async def fill_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConfig, layer: Layer, tile: int,
+                    first_row: int, *, extra_beats: int = 0) -> None:
+    """Stores a tile from that row on, and offers further beats, which must be dropped."""
+    dut = bench.dut
+    ctx.set(dut.i_fill_row, first_row)
+    ctx.set(dut.i_fill_rows, tile_rows(layer))
+    size = packing.tile_bytes(config, layer)
+    data = packing.pack_index(config, layer)[tile * size:(tile + 1) * size]
+    data += bench.draw.randbytes(extra_beats * config.axi_bytes)
+    for at in range(0, len(data), config.axi_bytes):
+        while bench.pause():
+            assert ctx.get(dut.o_slice_writes) == 0
+            await ctx.tick()
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.i.payload, int.from_bytes(data[at:at + config.axi_bytes], "little"))
+        ctx.set(dut.i_fill_next, at + config.axi_bytes == len(data))  # what follows is the next tile
+        assert ctx.get(dut.o_slice_writes) == config.slices_per_beat
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        ctx.set(dut.i_fill_next, 0)
+
+
+async def read_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConfig, layer: Layer, tile: int,
+                    first_row: int) -> None:
+    """Reads every group of a tile, in any order, and compares."""
+    dut, draw = bench.dut, bench.draw
+    symbols, bits = tile_symbols(config, layer, tile), layer.weights.symbol_bits
+    ctx.set(dut.i_symbol_bits, bits)
+    under_way: list[int | None] = []  # groups whose symbols are inside
+    slices_read = 0
+    for group in [None, *draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
+        while bench.pause():
+            ctx.set(dut.i_enable, 0)
+            await ctx.tick()
+        ctx.set(dut.i_enable, 1)
+        ctx.set(dut.i_read, group is not None)
+        if group is not None:
+            channel = draw.randrange(min(group + 1, config.lanes))  # of the block that the group is in
+            row, phase = divmod((group - channel) * bits, 9)
+            ctx.set(dut.i_row, first_row + row)
+            ctx.set(dut.i_phase, phase)
+            ctx.set(dut.i_channel_row, channel * bits // 9)
+            ctx.set(dut.i_channel_phase, channel * bits % 9)
+        under_way.append(group)
+        slices_read += ctx.get(dut.o_slice_reads)
+        await ctx.tick()
+        if len(under_way) == 4 and (due := under_way.pop(0)) is not None:
+            got = [int(ctx.get(dut.o[lane])) & (1 << bits) - 1 for lane in range(config.lanes)]
+            assert got == symbols[due].tolist(), f"tile {tile}, group {due}, {bits} bits"
+    assert slices_read == len(symbols) * bits
 
 
 def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: float, extra_beats: int = 0) -> None:
@@ -39,8 +97,7 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
 
     The reader goes round its tile until the next one is in place, and once more.
     """
-    dut, draw = WeightBuffer(config), random.Random(seed)
-    bench = Bench(dut, seed=seed, stall=stall)
+    bench = Bench(WeightBuffer(config), seed=seed, stall=stall)
     tiles = [(layer, tile) for layer in layers for tile in range(packing.num_tiles(config, layer))]
     filled = read = 0
 
@@ -49,22 +106,7 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
         for number, (layer, tile) in enumerate(tiles):
             while number >= read + 2:
                 await ctx.tick()
-            size = packing.tile_bytes(config, layer)
-            data = packing.pack_index(config, layer)[tile * size:(tile + 1) * size]
-            data += b"\xff" * (extra_beats * config.axi_bytes)
-            for at in range(0, len(data), config.axi_bytes):
-                while bench.pause():
-                    assert ctx.get(dut.o_slice_writes) == 0
-                    await ctx.tick()
-                ctx.set(dut.i.valid, 1)
-                ctx.set(dut.i.payload, int.from_bytes(data[at:at + config.axi_bytes], "little"))
-                last = at + config.axi_bytes == len(data)
-                ctx.set(dut.i_fill_start, last)  # what follows is the next tile
-                ctx.set(dut.i_fill_half, (number + 1) % 2)
-                assert ctx.get(dut.o_slice_writes) == config.slices_per_beat
-                await ctx.tick()
-                ctx.set(dut.i.valid, 0)
-                ctx.set(dut.i_fill_start, 0)
+            await fill_tile(ctx, bench, config, layer, tile, number % 2 * config.weight_rows, extra_beats=extra_beats)
             filled += 1
 
     async def drain(ctx: SimulatorContext) -> None:
@@ -72,34 +114,10 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
         for number, (layer, tile) in enumerate(tiles):
             while filled <= number:
                 await ctx.tick()
-            symbols, bits = tile_symbols(config, layer, tile), layer.weights.symbol_bits
-            ctx.set(dut.i_symbol_bits, bits)
-            under_way: list[int | None] = []  # groups whose symbols are inside
-            beside, symbols_read, slices_read = True, 0, 0
+            beside = True
             while beside:
                 beside = filled < min(number + 2, len(tiles))
-                for group in [*draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
-                    while bench.pause():
-                        ctx.set(dut.i_enable, 0)
-                        await ctx.tick()
-                    ctx.set(dut.i_enable, 1)
-                    ctx.set(dut.i_read, group is not None)
-                    if group is not None:
-                        channel = draw.randrange(min(group + 1, config.lanes))  # of the block that the group is in
-                        row, phase = divmod((group - channel) * bits, 9)
-                        ctx.set(dut.i_half, number % 2)
-                        ctx.set(dut.i_row, row)
-                        ctx.set(dut.i_phase, phase)
-                        ctx.set(dut.i_channel_row, channel * bits // 9)
-                        ctx.set(dut.i_channel_phase, channel * bits % 9)
-                    under_way.append(group)
-                    symbols_read += group is not None
-                    slices_read += ctx.get(dut.o_slice_reads)
-                    await ctx.tick()
-                    if len(under_way) == 3 and (due := under_way.pop(0)) is not None:
-                        got = [int(ctx.get(dut.o[lane])) & (1 << bits) - 1 for lane in range(config.lanes)]
-                        assert got == symbols[due].tolist(), f"tile {number}, group {due}, {bits} bits"
-            assert slices_read == symbols_read * bits
+                await read_tile(ctx, bench, config, layer, tile, number % 2 * config.weight_rows)
             read += 1
 
     bench.run(fill, drain)
@@ -136,3 +154,27 @@ def test_random_layers_in_turn_with_stalls(seed: int) -> None:
     layers = [random_layer(config, seed, bits, draw.randint(1, capacity(config, bits)), tiles=draw.randint(1, 3))
               for bits in widths]
     run(config, layers, seed=seed, stall=0.4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tiles_that_stay_lie_row_by_row(seed: int) -> None:
+    """Behind the halves, from the first row to the last; filled in any order, since none reaches into another."""
+    draw, config = random.Random(seed), list(CONFIGS.values())[seed]
+    widths = [draw.choice((2, 3, 4, 5, 6, 9)) if config.is_codebook else 9 for _ in range(3)]
+    layers = [random_layer(config, seed, bits, draw.randint(1, capacity(config, bits)), tiles=2) for bits in widths]
+    tiles, row = [], 2 * config.weight_rows
+    for layer, tile in product(layers, range(2)):
+        tiles.append((layer, tile, row))
+        row += tile_rows(layer)
+    halves = [(random_layer(config, seed, 9, capacity(config, 9), tiles=2), tile, tile * config.weight_rows)
+              for tile in range(2)]
+    config = replace(config, resident_rows=row - 2 * config.weight_rows)
+    bench = Bench(WeightBuffer(config), seed=seed)
+
+    async def script(ctx: SimulatorContext) -> None:
+        for layer, tile, first_row in draw.sample(tiles + halves, len(tiles) + 2):
+            await fill_tile(ctx, bench, config, layer, tile, first_row, extra_beats=3)
+        for layer, tile, first_row in draw.sample(tiles + halves, len(tiles) + 2):
+            await read_tile(ctx, bench, config, layer, tile, first_row)
+
+    bench.run(script)

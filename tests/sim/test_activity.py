@@ -1,7 +1,9 @@
 """Expected counters against a walk through the engine's loop nest, one window at a time."""
 
 from dataclasses import dataclass
+from itertools import chain, product
 
+import numpy as np
 import pytest
 
 from s2nn.hw.sim import functional
@@ -11,6 +13,7 @@ from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import TINY, ULX3S, AcceleratorConfig
 from s2nn.hw.spec.image import SectionKind
 from s2nn.hw.spec.registers import COUNTERS
+from tests.layer_types import LAYER_TYPES
 
 ADDRESSES = Addresses(image=0x10_0000, input=0x20_0000, output=0x20_8000)
 
@@ -34,43 +37,59 @@ CASES = [
          steps=6, config=ULX3S),
     Case(name="pool and stride", in_shape=(2, 7, 7), layers=[
         RandomConv(channels=4, pool=True), RandomConv(channels=4, eta=4, stride=2)]),
-    Case(name="kernel groups", in_shape=(1, 7, 7), layers=[RandomConv(channels=3, groups=(2, 1), pad=2)]),
+    Case(name="kernel groups", in_shape=(1, 7, 7), layers=[RandomConv(channels=3, kernel=(5, 3), pad=2)]),
 ]
 
 
-def reference_work(config, layer, planes, steps):
-    """On-chip counters of a layer, counted in the engine's loops; planes (n, C, H, W)."""
+def windows_of(config, layer):
+    """Per block that the scanner takes, its windows; a window is a list of (row, column, channel) in the kernel."""
+    rows, columns = layer.kernel
+    if layer.grouping == "inputs":
+        taps = [[(ky, kx)] for ky in range(rows) for kx in range(columns)]
+        walks = [[(ky, kx, c) for ky, kx in walk for c in range(layer.in_shape[0])]
+                 for walk in (taps if layer.shared_taps else [list(chain(*taps))])]
+        walks = [[walk[i:i + 9] for i in range(0, len(walk), 9)] for walk in walks]
+    else:
+        walks = [[[(ky, kx, c) for ky in range(top, min(top + 3, rows)) for kx in range(left, min(left + 3, columns))]
+                  for c in range(layer.in_shape[0])] for top in range(0, rows, 3) for left in range(0, columns, 3)]
+    return [walk[i:i + config.lanes] for walk in walks for i in range(0, len(walk), config.lanes)]
+
+
+def reference_work(config, layer, steps_in, planes, steps):
+    """On-chip counters of a layer, counted in the engine's loops.
+
+    steps_in : (n, C, H, W) values by time step, or bit planes of an image. planes : bit planes of a value.
+    """
     channels, height, width = layer.conv_shape
-    weight_planes, _, groups_y, groups_x, c_in = layer.weights.symbols.shape
     tiles = -(-channels // config.lanes)
     counts = dict.fromkeys(EXPECTED_COUNTERS, 0)
 
-    def bit(plane, c, row, col):
-        inside = plane < len(planes) and 0 <= row < layer.in_shape[1] and 0 <= col < layer.in_shape[2]
-        return inside and bool(planes[plane, c, row, col])
+    def inside(row, col):
+        return 0 <= row < layer.in_shape[1] and 0 <= col < layer.in_shape[2]
+
+    def bit(step, plane, c, row, col):
+        return step < len(steps_in) and inside(row, col) and bool(steps_in[step, c, row, col] >> plane & 1)
 
     for _ in range(tiles):
         for y in range(height):
             for x in range(width):
                 counts["neuron.updates"] += config.lanes * steps
-                for chunk in range(-(-len(planes) // config.time_lanes)):
-                    for _ in range(weight_planes):
-                        for gy in range(groups_y):
-                            for gx in range(groups_x):
-                                for block in range(-(-c_in // config.lanes)):
-                                    counts["spike_buffer.window_reads"] += 1
-                                    taken = 0
-                                    for c in range(block * config.lanes, min(c_in, (block + 1) * config.lanes)):
-                                        row, col = (y * layer.stride - layer.pad + 3 * gy,
-                                                    x * layer.stride - layer.pad + 3 * gx)
-                                        lanes = sum(any(bit(chunk * config.time_lanes + lane, c, row + ky, col + kx)
-                                                        for ky in range(3) for kx in range(3))
-                                                    for lane in range(config.time_lanes))
-                                        taken += lanes > 0
-                                        counts["array.adds"] += config.lanes * lanes
-                                    counts["array.active_windows"] += taken
-                                    counts["weight_buffer.slice_reads"] += taken * layer.weights.symbol_bits
-                                    counts["array.silent_blocks"] += taken == 0
+                top, left = y * layer.stride - layer.pad, x * layer.stride - layer.pad
+                blocks_of_words = -(-layer.in_shape[0] // config.lanes)
+                on_map = sum(inside(top + ky, left + kx) for ky, kx in np.ndindex(*layer.kernel))
+                for chunk, plane, _ in product(range(-(-len(steps_in) // config.time_lanes)), range(planes),
+                                               range(layer.weights.num_planes)):
+                    counts["spike_buffer.word_reads"] += on_map * blocks_of_words
+                    for block in windows_of(config, layer):
+                        taken = 0
+                        for window in block:
+                            lanes = sum(any(bit(chunk * config.time_lanes + lane, plane, c, top + ky, left + kx)
+                                            for ky, kx, c in window) for lane in range(config.time_lanes))
+                            taken += lanes > 0
+                            counts["array.adds"] += config.lanes * lanes
+                        counts["array.active_windows"] += taken
+                        counts["weight_buffer.slice_reads"] += taken * layer.weights.symbol_bits
+                        counts["array.silent_blocks"] += taken == 0
     return counts
 
 
@@ -80,17 +99,36 @@ def test_array_counters_equal_the_loop_nest(case):
                              steps=case.steps, classifier_planes=2)
     images = random_images(12, case.in_shape, 2, density=0.1)
     image, result = build_image(case.config, program), functional.run(program, images)
-    for b, activity in enumerate(expected_activity(case.config, program, image, images, result, addresses=ADDRESSES)):
-        pixel_planes = (images[b][None] >> [[[[7 - k]]] for k in range(8)]) & 1
-        maps = [pixel_planes, *(layer.spikes[b] for layer in result.layers)]
+    compare_with_loops(case.config, program, image, images, result)
+
+
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_array_counters_of_every_layer_type_equal_the_loop_nest(name):
+    case = LAYER_TYPES[name]
+    program, inputs = case.program(13), case.inputs(14, 1)
+    compare_with_loops(case.config, program, build_image(case.config, program), inputs, functional.run(program, inputs))
+
+
+def compare_with_loops(config, program, image, inputs, result):
+    peaks = {"input": 1} | {layer.name: program.peak(layer.name) for layer in program.layers}
+    for b, activity in enumerate(expected_activity(config, program, image, inputs, result, addresses=ADDRESSES)):
+        maps = {layer.name: layer.spikes[b].astype(int) for layer in result.layers}
+        maps["input"] = inputs[b] if program.spike_input else (inputs[b][None] >> [[[[7 - k]]] for k in range(8)]) & 1
         for index, layer in enumerate(program.layers):
             name, counters = activity.steps[index + 1]
             assert name == layer.name
-            for counter, value in reference_work(case.config, layer, maps[index], case.steps).items():
-                if counter.startswith(("array.", "neuron.updates", "spike_buffer.window", "weight_buffer.slice_r")):
+            planes = peaks[layer.source].bit_length()
+            expected = reference_work(config, layer, maps[layer.source], planes, program.steps)
+            chunks, (_, height, width) = -(-program.steps // config.time_lanes), layer.out_shape
+            words = -(-layer.out_shape[0] // config.lanes) * chunks * height * width
+            if layer.kind == "conv":
+                expected["spike_buffer.word_writes"] = words * peaks[layer.name].bit_length()
+            if layer.residual is not None:
+                expected["spike_buffer.word_reads"] += words * peaks[layer.residual].bit_length()
+            expected["neuron.spikes"] = result.layers[index].fired[b] if layer.kind == "conv" else 0
+            for counter, value in expected.items():
+                if not counter.startswith(("dram.", "weight_buffer.slice_writes")):
                     assert counters[counter] == value, f"{layer.name} {counter}"
-            fired = result.layers[index].fired[b] if layer.kind == "conv" else 0
-            assert counters["neuron.spikes"] == fired
 
 
 def run_one(config: AcceleratorConfig, **shape) -> tuple[Activity, object]:

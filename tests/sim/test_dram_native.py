@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from s2nn.hw.sim import cpp
 from s2nn.hw.sim.dram import DramModel, EngineName, native
 from s2nn.hw.spec.errors import ToolError
 
@@ -19,14 +20,14 @@ def cache(tmp_path, monkeypatch):
 def test_the_library_is_built_once(cache, monkeypatch):
     first = native.build_library()
     assert first.parent == cache / "s2nn"
-    monkeypatch.setattr(native, "_compile", lambda compiler: pytest.fail("compiled again"))
+    monkeypatch.setattr(cpp, "_compile", lambda *given: pytest.fail("compiled again"))
     assert native.build_library() == first
 
 
 def test_other_sources_are_another_library(monkeypatch):
-    monkeypatch.setattr(native, "_compile", lambda compiler: b"library")
+    monkeypatch.setattr(cpp, "_compile", lambda *given: b"library")
     first = native.build_library()
-    monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-g"))
+    monkeypatch.setattr(cpp, "_FLAGS", (*cpp._FLAGS, "-g"))
     assert native.build_library() != first
 
 

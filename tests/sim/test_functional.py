@@ -9,33 +9,41 @@ from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.spec.config import TINY, ULX3S, AcceleratorConfig
 from s2nn.hw.spec.errors import DataError
+from tests.layer_types import LAYER_TYPES
 
 
 def tap_weight(layer, o, c, ky, kx):
     """Integer weight of one tap from the stored symbols."""
+    channels, columns = layer.in_shape[0], layer.kernel[1]
+    if layer.grouping == "inputs":
+        group, bit = divmod(c if layer.shared_taps else (ky * columns + kx) * channels + c, 9)
+    else:
+        group, bit = (ky // 3 * -(-columns // 3) + kx // 3) * channels + c, 3 * (ky % 3) + kx % 3
     weight = 0
     for plane in range(layer.weights.num_planes):
-        symbol = int(layer.weights.symbols[plane, o, ky // 3, kx // 3, c])
+        symbol = int(layer.weights.symbols[plane, o, group])
         raw = symbol if layer.weights.codebook is None else int(layer.weights.codebook[symbol])
-        weight = 2 * weight + (1 if raw >> (3 * (ky % 3) + kx % 3) & 1 else -1)
+        weight = 2 * weight + (0 if raw == 512 else 1 if raw >> bit & 1 else -1)
     return weight
 
 
 def reference_accumulator(layer, activation, o, y, x):
     """Sum over all taps; activation (C, H, W) of any integers."""
-    _, _, groups_y, groups_x, channels = layer.weights.symbols.shape
     total = 0
-    for c in range(channels):
-        for ky in range(3 * groups_y):
-            for kx in range(3 * groups_x):
+    for c in range(layer.in_shape[0]):
+        for ky in range(layer.kernel[0]):
+            for kx in range(layer.kernel[1]):
                 row, col = y * layer.stride - layer.pad + ky, x * layer.stride - layer.pad + kx
                 if 0 <= row < layer.in_shape[1] and 0 <= col < layer.in_shape[2]:
                     total += tap_weight(layer, o, c, ky, kx) * int(activation[c, row, col])
     return total
 
 
-def reference_layer(program, layer, maps):
-    """Spikes (T, C, H, W) after pooling and the number fired before, or logits; maps: T inputs (C, H, W)."""
+def reference_layer(program, layer, maps, residual):
+    """What the layer passes on (T, C, H, W) and the number of spikes fired before pooling, or logits.
+
+    maps : T inputs (C, H, W); residual : (T, C, H, W) or None.
+    """
     channels, height, width = layer.conv_shape
     spikes = np.zeros((program.steps, channels, height, width), dtype=bool)
     logits = [0] * channels
@@ -58,7 +66,12 @@ def reference_layer(program, layer, maps):
         return logits, 0
     fired = int(spikes.sum())
     if layer.pool:
-        spikes = np.maximum.reduce([spikes[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+        members = [spikes[:, :, i::2, j::2].astype(int) for i in (0, 1) for j in (0, 1)]
+        spikes = sum(members) if layer.pool_op == "sum" else np.maximum.reduce(members)
+    if layer.residual_op == "add":
+        spikes = np.array(residual, dtype=int) + spikes
+    if layer.residual_op == "iand":
+        spikes = (np.array(residual) == 1) & (spikes == 0)
     return spikes, fired
 
 
@@ -92,8 +105,8 @@ CASES = [
     Case(name="soft reset", layers=[RandomConv(channels=3, soft_reset=True, firing=0.5),
                                     RandomConv(channels=4, eta=4, soft_reset=True, firing=0.4)], steps=5),
     Case(name="full leak and none", layers=[RandomConv(channels=3, leak=0), RandomConv(channels=3, eta=4, leak=256)]),
-    Case(name="6x6 taps of four groups", layers=[RandomConv(channels=2, groups=(2, 2), pad=2),
-                                                 RandomConv(channels=2, groups=(1, 2), pad=3)]),
+    Case(name="6x6 taps of four groups", layers=[RandomConv(channels=2, kernel=(6, 6), pad=2),
+                                                 RandomConv(channels=2, kernel=(3, 6), pad=3)]),
     Case(name="7x7 classifier of 3x3 groups", layers=[RandomConv(channels=2)], in_shape=(1, 7, 7), classes=4),
     Case(name="classifier alone", layers=[], in_shape=(2, 4, 4), classifier_planes=8),
     Case(name="multi-plane spike layer", layers=[RandomConv(channels=2), RandomConv(channels=3, planes=4)]),
@@ -104,20 +117,28 @@ CASES = [
 def test_golden_model_equals_loops(case):
     program = random_program(case.seed, case.config, in_shape=case.in_shape, layers=case.layers, classes=case.classes,
                              steps=case.steps, classifier_planes=case.classifier_planes)
-    images = random_images(case.seed + 1, case.in_shape, 2)
-    result = functional.run(program, images)
+    compare_with_loops(program, random_images(case.seed + 1, case.in_shape, 2))
+
+
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_every_layer_type_equals_loops(name):
+    compare_with_loops(LAYER_TYPES[name].program(7), LAYER_TYPES[name].inputs(8, 1))
+
+
+def compare_with_loops(program, inputs):
+    result = functional.run(program, inputs)
     assert len(result.layers) == len(program.layers) - 1
-    for b, image in enumerate(images):
-        maps = [image] * case.steps
+    for b, values in enumerate(inputs):
+        maps = {"input": values if program.spike_input else [values] * program.steps}
         for index, layer in enumerate(program.layers):
-            expected, fired = reference_layer(program, layer, maps)
+            expected, fired = reference_layer(program, layer, maps[layer.source], maps.get(layer.residual))
             if layer.kind == "classify":
                 assert result.logits[b].tolist() == expected
             else:
                 got = result.layers[index]
                 np.testing.assert_array_equal(got.spikes[b], expected, err_msg=f"{layer.name}, image {b}")
                 assert (got.name, got.fired[b]) == (layer.name, fired)
-                maps = list(expected)
+                maps[layer.name] = list(expected)
 
 
 def test_lowest_index_wins_between_equal_logits():
@@ -145,7 +166,7 @@ def test_a_batch_equals_its_images_one_by_one():
                          ids=["width", "axes", "empty", "type"])
 def test_images_of_another_shape_or_type_are_refused(images):
     program = random_program(0, TINY, in_shape=(1, 5, 5), layers=[RandomConv(channels=2)])
-    with pytest.raises(DataError, match=r"images must be uint8 of shape \(B, 1, 5, 5\)"):
+    with pytest.raises(DataError, match=r"inputs must be uint8 of shape \(B, 1, 5, 5\)"):
         functional.run(program, images)
 
 

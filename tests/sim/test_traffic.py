@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from s2nn.hw.sim import functional
-from s2nn.hw.sim.activity import Addresses, expected_activity, pixel_planes
+from s2nn.hw.sim.activity import Addresses, expected_activity
 from s2nn.hw.sim.net_shapes import INPUT, NET_NAMES, LayerShape, NetShape, WeightKind, net_shape, plain_layers
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.sim.trace_run import run_trace
@@ -135,8 +135,8 @@ def test_once_on_chip_is_what_the_rtl_counts(golden):
                                              global_pool=False))
     one = traffic(net, storage=sub_bit(4))
     for number, activity in enumerate(activities):
-        maps = [pixel_planes(images[number])] + [layer.spikes[number] for layer in result.layers]
-        shares = {layer.name: measured_activity(TINY, layer, [planes])
+        maps = [images[number]] + [layer.spikes[number] for layer in result.layers]
+        shares = {layer.name: measured_activity(TINY, program, layer, [planes])
                   for layer, planes in zip(program.layers, maps, strict=True)}
         found = expected_counters(one, shares)
         for name, counters in activity.steps:
@@ -147,8 +147,8 @@ def test_once_on_chip_is_what_the_rtl_counts(golden):
 def test_one_step_at_a_time_sees_the_windows_of_its_step(golden):
     program, _, result, _ = golden
     layer, planes = program.layers[2], result.layers[1].spikes[0]
-    shares = measured_activity(TINY, layer, [planes])
-    single = measured_activity(replace(TINY, time_lanes=1, max_chunks=8), layer, [planes])
+    shares = measured_activity(TINY, program, layer, [planes])
+    single = measured_activity(replace(TINY, time_lanes=1, max_chunks=8), program, layer, [planes])
     assert single.window_share == single.step_share == shares.step_share
     assert single.silent_block_share == shares.silent_step_share
     assert shares.window_share > shares.step_share
@@ -277,5 +277,5 @@ def test_bad_input_is_refused(bad, text):
 
 def test_measured_shares_of_a_silent_map():
     program = random_program(3, TINY, in_shape=(1, 6, 6), layers=[RandomConv(channels=4, planes=8)], classes=4, steps=2)
-    shares = measured_activity(TINY, program.layers[0], [np.zeros((8, 1, 6, 6), dtype=np.bool_)])
+    shares = measured_activity(TINY, program, program.layers[0], [np.zeros((1, 6, 6), dtype=np.uint8)])
     assert (shares.window_share, shares.silent_block_share, shares.silent_step_share) == (0, 1, 1)

@@ -15,13 +15,14 @@ RULES = [
     ("index_bits", [2, 6], [1, 7], {}),
     ("axi_data_bits", [32, 64, 128], [16, 48, 256], {}),  # 256 bits would need more than 16 lanes
     ("weight_rows", [1, 512], [0, 500], {}),
+    ("resident_rows", [0, 1, 65536], [-1, 65537], {}),
     ("spike_words", [1, 2048], [0, 1000], {}),
     ("accumulator_bits", [8, 23], [7, 24], {}),  # must stay below 24 membrane bits
     ("accumulator_bits", [31], [32], {"membrane_bits": 32}),
     ("membrane_bits", [21, 32], [20, 33], {}),
     ("fraction_bits", [0, 8], [-1, 9], {}),
     ("leak_bits", [1, 8], [0, 9], {}),
-    ("max_chunks", [2, 15], [1, 16], {}),  # the eight planes of a pixel are two chunks of four
+    ("max_chunks", [2, 63], [1, 64], {}),  # the eight planes of a pixel are two chunks of four
     ("clock_mhz", [1], [0], {}),
 ]
 CASES = [(field, value, accepted, others) for field, good, bad, others in RULES
@@ -48,8 +49,9 @@ def test_derived_numbers_of_a_configuration():
     assert (ULX3S.word_bits, ULX3S.pixel_chunks, ULX3S.axi_bytes, ULX3S.slices_per_beat) == (64, 2, 8, 4)
     assert (ULX3S.descriptor_beats, ULX3S.params_beats, ULX3S.logits_beats) == (8, 8, 8)
     assert (ULX3S.codebook_entries, ULX3S.clock_period_ps) == (64, 10_000)
-    assert ULX3S.weight_buffer_bytes == 2 * 9 * 1024 * 16 // 8
-    assert ULX3S.spike_buffer_bytes == 9 * 1024 * 64 // 8
+    assert ULX3S.weight_bank_rows == 2 * 1024 + 1024
+    assert ULX3S.weight_buffer_bytes == 9 * 3 * 1024 * 16 // 8
+    assert ULX3S.spike_buffer_bytes == 9 * 4096 * 64 // 8
     assert (TINY.word_bits, TINY.pixel_chunks, TINY.slices_per_beat, TINY.descriptor_beats) == (8, 4, 8, 16)
 
 
@@ -64,7 +66,8 @@ def test_whole_beats_hold_a_tile(config):
 def test_the_digest_names_everything_but_the_name():
     assert replace(TINY, name="other").digest == TINY.digest
     changed = {"weight_format": "binary", "lanes": 8, "time_lanes": 4, "index_bits": 5, "axi_data_bits": 64,
-               "weight_rows": 512, "spike_words": 256, "accumulator_bits": 19, "membrane_bits": 25, "fraction_bits": 3,
+               "weight_rows": 512, "resident_rows": 1, "spike_words": 256, "accumulator_bits": 19,
+               "membrane_bits": 25, "fraction_bits": 3,
                "leak_bits": 7, "max_chunks": 5, "clock_mhz": 99}
     assert set(changed) == {field.name for field in fields(AcceleratorConfig)} - {"name"}
     others = {"axi_data_bits": {"lanes": 8}}

@@ -29,9 +29,9 @@ def changed(program: Program, index: int, **fields) -> Program:
 
 INCONSISTENT = {
     "shapes do not follow": ({"in_shape": (6, 5, 6)}, "in_shape must be"),
-    "channels do not match": ({"out_shape": (7, 6, 6)}, "weights must have the layer's channels"),
-    "a second image layer": ({"image_input": True}, "the first layer, and no other, reads the image"),
-    "a classifier in between": ({"kind": "classify"}, "the last layer, and no other, is the classifier"),
+    "channels do not match": ({"out_shape": (7, 6, 6)}, "weights: must have the symbols of 7 channels x 6 groups"),
+    "a second image layer": ({"image_input": True}, "image_input must be set for layers that read the image"),
+    "a classifier in between": ({"kind": "classify"}, "the last layer, and no other, must be the classifier"),
     "threshold 0": ({"threshold": np.array([0, 1, 1, 1, 1])}, r"threshold must be 5 mantissas in 1\.\.32766"),
     "threshold too large": ({"threshold": np.array([1, 1, 1, 1, 32767])}, r"threshold must be 5 mantissas"),
     "bias too small": ({"bias": np.array([0, 0, 0, 0, -32769])}, r"bias must be 5 mantissas in -32768\.\.32767"),
@@ -54,11 +54,11 @@ def test_a_classifier_that_leaks_is_refused():
 
 
 @pytest.mark.parametrize(("symbols", "codebook"), [
-    (np.full((1, 1, 1, 1, 1), 512, np.uint16), None),
-    (np.full((1, 1, 1, 1, 1), 4, np.uint16), np.zeros(4, np.uint16)),
-    (np.zeros((1, 1, 1, 1), np.uint16), None),
-    (np.zeros((1, 1, 1, 1, 1), np.uint16), np.zeros(12, np.uint16)),
-    (np.zeros((1, 1, 1, 1, 1), np.uint16), np.full(4, 512, np.uint16)),
+    (np.full((1, 1, 1), 512, np.uint16), None),
+    (np.full((1, 1, 1), 4, np.uint16), np.zeros(4, np.uint16)),
+    (np.zeros((1, 1), np.uint16), None),
+    (np.zeros((1, 1, 1), np.uint16), np.zeros(12, np.uint16)),
+    (np.zeros((1, 1, 1), np.uint16), np.full(4, 513, np.uint16)),
 ])
 def test_weights_that_are_none_are_refused(symbols, codebook):
     with pytest.raises(LoweringError, match="must"):
@@ -137,7 +137,7 @@ def test_maps_take_each_word_once_and_leave_their_neighbour_alone(config, shape)
     program = program_of(config, [RandomConv(channels=6), RandomConv(channels=5), RandomConv(channels=3)],
                          in_shape=shape, steps=3)
     taken = []
-    for place in place_maps(config, program):
+    for place in place_maps(config, program).values():
         words = set()
         for y, x, chunk, block in np.ndindex(*place.shape[1:], place.chunks, place.blocks):
             word = place.base + y // 3 * place.row_stride + x // 3 * place.col_stride + chunk * place.blocks + block
@@ -178,7 +178,7 @@ def test_no_membrane_leaves_its_bound(leak, soft_reset):
 def test_the_bound_is_reached():
     # All weights +1, all pixels 255: 9 taps in the middle, no leak, no spike in four steps.
     program = program_of(TINY, [RandomConv(channels=2, leak=256)], steps=4)
-    program = changed(program, 0, weights=Weights(symbols=np.full((1, 2, 1, 1, 1), 511, np.uint16)), param_shift=0,
+    program = changed(program, 0, weights=Weights(symbols=np.full((1, 2, 1), 511, np.uint16)), param_shift=0,
                       bias=np.full(2, 7), threshold=np.full(2, 32766), negate=np.zeros(2, bool))
     done = functional.run(program, np.full((1, 1, 6, 6), 255, np.uint8)).layers[0]
     assert done.fired.tolist() == [0]

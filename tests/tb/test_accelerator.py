@@ -8,7 +8,7 @@ import pytest
 from s2nn.hw.rtl.verilog import write_verilog
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
-from s2nn.hw.spec.build import build_image
+from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, TINY
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.image import SectionKind
@@ -19,6 +19,7 @@ from s2nn.tools.manifest import describe_export
 from s2nn.tools.rtl import RtlSimulator
 from s2nn.tools.simulation import run_golden
 from s2nn.tools.verify import verify_runs
+from tests.layer_types import LAYER_TYPES
 
 pytestmark = pytest.mark.rtl
 BINARY = TINY.as_binary()
@@ -41,8 +42,8 @@ PROGRAMS = {
     "stride_2_then_pool": (TINY, (1, 13, 12), [RandomConv(channels=4, planes=2, stride=2, pool=True)], {}),
     "no_padding": (TINY, (1, 8, 8), [RandomConv(channels=4, planes=2, pad=0),
                                      RandomConv(channels=8, eta=4, pad=0)], {}),
-    "kernels_of_several_groups": (TINY, (1, 9, 9), [RandomConv(channels=4, planes=2, groups=(2, 2), pad=2),
-                                                    RandomConv(channels=4, eta=4, groups=(3, 1), pad=3)], {}),
+    "kernels_of_several_groups": (TINY, (1, 9, 9), [RandomConv(channels=4, planes=2, kernel=(6, 6), pad=2),
+                                                    RandomConv(channels=4, eta=4, kernel=(9, 3), pad=3)], {}),
     "soft_reset": (TINY, (1, 6, 6), [RandomConv(channels=8, planes=4, soft_reset=True),
                                      RandomConv(channels=8, eta=4, soft_reset=True)], {}),
     "no_leak_and_no_memory": (TINY, (1, 6, 6), [RandomConv(channels=4, planes=4, leak=256),
@@ -83,6 +84,46 @@ def test_rtl_equals_golden_model(rtl_build_dir, tmp_path, name, stall_probabilit
     checks = verify_runs(config, describe_export(config, program, image), golden, runs)
     assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
     assert any(layer.spikes.any() for layer in golden.result.layers) or not program.layers[:-1]
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.4])
+@pytest.mark.parametrize("name", LAYER_TYPES)
+def test_every_layer_type_equals_the_golden_model(rtl_build_dir, tmp_path, name, stall_probability):
+    case = LAYER_TYPES[name]
+    program, inputs = case.program(SEED), case.inputs(SEED, 2)
+    image = build_image(case.config, program)
+    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
+    golden = run_golden(case.config, program, image, inputs, addresses=simulator.addresses(image))
+    runs = simulator.run(case.config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(case.config, describe_export(case.config, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+
+
+WITH_RESIDENT = replace(TINY, name="with_resident", resident_rows=32)
+# Rows of a bank with 4 lanes: a tile of c inputs takes ceil(c * bits * planes / 9), and there are 32.
+RESIDENT = {  # name: channels of conv0 (4 raw planes) and conv1 (eta 4), planes of the classifier, resident or not
+    "all": (4, 4, 1, [1, 1, 1]),                       # 4 + 2 + 4*4 = 22 rows
+    "all but the classifier": (8, 8, 4, [1, 1, 0]),    # 2*4 + 2*4, and 8*4*4
+    "the first alone, of equals": (32, 4, 2, [1, 0, 0]),  # 8*4, 15, 4*2*4
+    "one in the middle": (36, 4, 4, [0, 1, 0]),           # 9*4, 16, 64
+}
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.4])
+@pytest.mark.parametrize("name", RESIDENT)
+def test_resident_weights_are_read_once(rtl_build_dir, tmp_path, name, stall_probability):
+    config, (first, second, planes, resident) = WITH_RESIDENT, RESIDENT[name]
+    program = random_program(SEED, config, in_shape=(1, 6, 6), classes=4, classifier_planes=planes, name=name,
+                             layers=[RandomConv(channels=first, planes=4), RandomConv(channels=second, eta=4)])
+    image, inputs = build_image(config, program), random_images(SEED, (1, 6, 6), 4)
+    assert [d["resident"] for d in descriptors(image)][1:] == resident
+    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
+    golden = run_golden(config, program, image, inputs, addresses=simulator.addresses(image))
+    runs = simulator.run(config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
+    checks = verify_runs(config, describe_export(config, program, image), golden, runs)
+    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+    first_image, *others = [run.counters["dram.index_read_bytes"] for run in runs]
+    assert all(bytes_read < first_image for bytes_read in others)
 
 
 def test_lanes_without_a_channel_never_fire(rtl_build_dir, tmp_path):
@@ -152,13 +193,20 @@ def test_unknown_opcode_stops_with_an_error(simulate, descriptor, opcode):
     assert all(max(descriptor - 1, 0) <= run.layer <= descriptor for run in runs)
 
 
-@pytest.mark.parametrize("symbol_bits", [0, 1, 5])
-def test_index_width_that_the_codebook_lacks_is_refused(simulate, symbol_bits):
+# Descriptor and fields that TINY cannot do, each one beyond what it can.
+BEYOND = [(2, {"symbol_bits": bits}) for bits in (0, 1, 5)] + [(1, {"symbol_bits": 8})] + [
+    (0, {"out_chunks": 5}), (1, {"out_chunks": 5}), (1, {"tile_rows": 257}), (2, {"in_planes": 5}),
+    (2, {"out_planes": 5}), (1, {"resident": 1, "weight_base": 512, "tile_rows": 1})] + [
+    (1, {name: 0}) for name in ("planes", "steps", "in_blocks", "groups_x", "out_width", "tiles", "tile_beats")] + [
+    (0, {name: 0}) for name in ("in_channels", "in_width", "out_height", "tile_beats")]
+
+
+@pytest.mark.parametrize(("number", "fields"), BEYOND, ids=str)
+def test_descriptors_beyond_the_configuration_are_refused(simulate, number, fields):
     content = bytearray(make("codebook")[2].to_bytes())
-    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + 2 * DESCRIPTOR_BYTES
+    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + number * DESCRIPTOR_BYTES
     descriptor = DESCRIPTOR.unpack(int.from_bytes(content[start:start + DESCRIPTOR_BYTES], "little"))
-    word = DESCRIPTOR.pack(descriptor | {"symbol_bits": symbol_bits})
-    content[start:start + DESCRIPTOR_BYTES] = word.to_bytes(DESCRIPTOR_BYTES, "little")
+    content[start:start + DESCRIPTOR_BYTES] = DESCRIPTOR.pack(descriptor | fields).to_bytes(DESCRIPTOR_BYTES, "little")
     runs, _ = simulate(image_bytes=bytes(content))
     assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED] * 2
 

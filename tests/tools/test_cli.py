@@ -15,8 +15,8 @@ from s2nn.model.recipe import Recipe
 from s2nn.tools.cli import main
 
 NET = NetConfig(input_shape=(1, 8, 8), layers="8C3-16C3-MP2-8C3-FC", time_steps=2)
-COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "verify", "info", "dram",
-            "dram-gaps", "price", "compare", "bench rtl", "bench dram")
+COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "synth-pe", "verify", "info",
+            "dram", "dram-gaps", "price", "compare", "bench rtl", "bench dram")
 
 
 def call(*arguments):
@@ -188,7 +188,7 @@ def test_a_flipped_header_byte_is_refused(folder):
     data = bytearray((folder / "image.bin").read_bytes())
     data[4] ^= 1
     (folder / "image.bin").write_bytes(data)
-    assert "image.bin: version: must be 1, not 0" in refused("sim", folder)
+    assert "image.bin: version: must be 2, not 3" in refused("sim", folder)
 
 
 def test_a_wrong_digest_is_refused(folder, checkpoints, tmp_path):

@@ -234,7 +234,7 @@ def changed(value):
         return not value
     if isinstance(value, str):
         return value[::-1] + "x"
-    return value + 1
+    return "x" if value is None else value + 1
 
 
 # Fields that only the manifest knows: its names, and what a logit is worth. The document's own digest covers them.

@@ -1,35 +1,26 @@
-"""The C++ core (`core/`): compiled on first use, kept in the user's cache, called through ctypes.
+"""The C++ core (`core/`): compiled on first use, called through ctypes.
 
-The library's file name holds a hash of its sources, the compiler and the flags, so a change of any builds it anew. A
-process that has the core linked in (a simulator) hands its own library over instead.
+A library that has the core linked in (a simulator's, the engine's) can be handed over instead.
 """
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from ctypes import POINTER, Structure, c_int64, c_uint8, c_void_p
 from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2nn.hw.sim import cpp
 from s2nn.hw.sim.dram.address import AddressMap, Locations
 from s2nn.hw.sim.dram.config import ControllerConfig
 from s2nn.hw.sim.dram.engine import BankCounters, Counters, State
 from s2nn.hw.sim.dram.standard import Command, DramStandard, Level
 from s2nn.hw.sim.dram.stats import CommandRecord
-from s2nn.hw.spec.atomic import write_bytes_atomic
-from s2nn.hw.spec.errors import ToolError
 
 #: Files of the core, headers and translation units; address.h serves callers in C++ alone.
 SOURCES = ("address.h", "device.h", "controller.h", "device.cpp", "controller.cpp", "api.cpp")
-_FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra")
-_COMPILERS = ("c++", "g++", "clang++")
 _NAMES = [command.name for command in Command]
 _LEVELS = (Level.BANK, Level.BANK_GROUP, Level.RANK)
 _RECORD_FIELDS = 5
@@ -84,7 +75,7 @@ class AddressFields(Structure):
 class Core:
     """Controller and device of one channel in C++; see `engine.Engine` for its interface.
 
-    library : the core's functions, if the process has them already; None compiles them.
+    library : one that has the core linked in; None compiles the core alone.
     """
 
     def __init__(self, standard: DramStandard, config: ControllerConfig, *, record_trace: bool,
@@ -238,37 +229,12 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
+def sources() -> list[Path]:
+    """The core's files, for whoever links it in."""
+    core = Path(str(files("s2nn.hw.sim.dram"))) / "core"
+    return [core / name for name in SOURCES]
+
+
 def build_library() -> Path:
-    """Compile the core unless that was done before; returns the library's path. ToolError without a compiler.
-
-    The environment variable CXX names the compiler, XDG_CACHE_HOME the cache.
-    """
-    sources = {name: files("s2nn.hw.sim.dram").joinpath("core", name).read_bytes() for name in SOURCES}
-    compiler = _compiler()
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    digest = hashlib.sha256(b"\0".join([*sources.values(), compiler.encode(), version, " ".join(_FLAGS).encode()]))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2nn"
-    library = folder / f"dram-{digest.hexdigest()[:16]}.so"
-    if not library.is_file():
-        write_bytes_atomic(library, _compile(compiler))
-    return library
-
-
-def _compiler() -> str:
-    names = [name for name in (os.environ.get("CXX"), *_COMPILERS) if name]
-    found = next((path for path in map(shutil.which, names) if path), None)
-    if found is None:
-        rule = "the DRAM core needs a C++ compiler (set CXX), the Python twin (engine 'twin') none; tried"
-        raise ToolError(f"{rule} {', '.join(names)}")
-    return found
-
-
-def _compile(compiler: str) -> bytes:
-    """The library's bytes."""
-    with as_file(files("s2nn.hw.sim.dram").joinpath("core")) as core, tempfile.TemporaryDirectory() as scratch:
-        library = Path(scratch) / "dram.so"
-        units = [str(core / name) for name in SOURCES if name.endswith(".cpp")]
-        result = subprocess.run([compiler, *_FLAGS, *units, "-o", str(library)], capture_output=True, text=True)
-        if result.returncode:
-            raise ToolError(f"the DRAM core must compile:\n{result.stderr}", source=compiler)
-        return library.read_bytes()
+    """The compiled core's path; see `cpp.build_library`."""
+    return cpp.build_library("dram", sources(), title="the DRAM core", without=", the Python twin (engine 'twin') none")

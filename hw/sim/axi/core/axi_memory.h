@@ -19,7 +19,7 @@
 
 namespace s2nn_axi {
 
-// Field for field axi_native.Parameters.
+// Field for field native.Parameters.
 struct Parameters {
     int64_t data_bits, size_bytes, base_address;
     int64_t clock_period_ps;
@@ -27,7 +27,7 @@ struct Parameters {
     int64_t queue_depth;  // bursts of each direction that are accepted before the oldest is answered
 };
 
-// Field for field axi_native.FaultFields: the addresses [start, end) answer `response`, hold no data (reads give 0) and
+// Field for field native.FaultFields: the addresses [start, end) answer `response`, hold no data (reads give 0) and
 // cause no column.
 struct Fault {
     int64_t start, end, response;

@@ -8,7 +8,7 @@
 
 namespace s2nn_axi {
 
-// Field for field axi_native.Traffic. `*_bytes` are whole beats as the bus moves them, `strobed_bytes` what is written.
+// Field for field native.Traffic. `*_bytes` are whole beats as the bus moves them, `strobed_bytes` what is written.
 struct Traffic {
     int64_t read_bursts, read_bytes, write_bursts, write_bytes, strobed_bytes;
 };

@@ -1,7 +1,6 @@
 """Which cycles an AXI channel waits in although it could move."""
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from s2nn.hw.spec.errors import SimulationError
@@ -12,7 +11,7 @@ CHANNELS = ("ar", "r", "aw", "w", "b")
 
 @dataclass(frozen=True, kw_only=True)
 class AxiStalls:
-    """What an AxiMemory does on each channel: it holds ready back on AR, AW and W, valid on R and B.
+    """What a BusMemory does on each channel: it holds ready back on AR, AW and W, valid on R and B.
 
     Parameters
     ----------
@@ -26,20 +25,8 @@ class AxiStalls:
     patterns: Mapping[str, Sequence[bool]] = field(default_factory=dict)
 
     def __post_init__(self):
-        _check(self.probability)
+        if not 0 <= self.probability < 1:
+            raise SimulationError("the probability of a stall must lie in [0, 1)", value=self.probability)
         for channel in self.patterns:
             if channel not in CHANNELS:
                 raise SimulationError(f"a channel must be one of {', '.join(CHANNELS)}", value=channel)
-
-
-def random_stalls(*, probability: float, seed: int | str) -> Iterator[bool]:
-    """The same for a master in Python, as a generator that yields True to stall."""
-    _check(probability)
-    generator = random.Random(seed)
-    while True:
-        yield generator.random() < probability
-
-
-def _check(probability: float):
-    if not 0 <= probability < 1:
-        raise SimulationError("the probability of a stall must lie in [0, 1)", value=probability)

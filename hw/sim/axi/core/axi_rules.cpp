@@ -36,7 +36,7 @@ Burst checked_burst(Channel channel, const Payload& payload, int64_t bus_bytes, 
 }
 
 bool Offers::clock(bool ready, Violation& violation) {
-    const std::string field = CHANNEL_NAMES[channel];
+    const char* const field = CHANNEL_NAMES[channel];
     if (waits && !is_shown) violation.keep_first("valid must hold until ready", "withdrawn", field);
     if (waits && is_shown && !(shown == offered))
         violation.keep_first("the payload must hold until ready: " + offered.text() + " was offered", shown.text(),

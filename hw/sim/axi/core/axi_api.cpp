@@ -1,4 +1,4 @@
-// The functions that axi_native.py calls, in the simulator's process. No argument is checked: axi_memory.py did that.
+// The functions that native.py calls, in the simulator's process. No argument is checked here: axi_memory.py did that.
 #include <vector>
 
 #include "axi_memory.h"

@@ -1,0 +1,44 @@
+"""What a descriptor must not ask of a configuration; the rest is the exporter's to check."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Module, Mux, Signal
+from amaranth.hdl import Value
+from amaranth.lib import data
+
+from s2nn.hw.spec.config import GROUP_TAPS, MAX_ACTIVATION_PLANES, AcceleratorConfig
+from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.registers import ErrorCode
+
+#: Loop counts: one that is 0 would run round its counter. By step that has the loop.
+_INPUT_LOOPS = ("in_channels", "in_height", "in_width", "out_chunks", "out_planes", "out_height", "out_width", "tiles",
+                "tile_beats")
+_LAYER_LOOPS = ("planes", "steps", "in_blocks", "in_chunks", "in_planes", "groups_y", "groups_x", "out_height",
+                "out_width", "out_chunks", "out_planes", "tiles", "tile_beats", "tile_rows")
+
+
+def check_descriptor(m: Module, config: AcceleratorConfig, d: data.View) -> Signal:
+    """The `ErrorCode` of a descriptor, NONE if this configuration can do what it asks."""
+    error = Signal(ErrorCode, name="check_error")
+    loads = d.opcode == Opcode.LOAD_INPUT
+    known = loads | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
+    with m.If(~known):
+        m.d.comb += error.eq(ErrorCode.OPCODE)
+    with m.Elif(Mux(loads, _any_zero(d, _INPUT_LOOPS), _layer_exceeds(config, d)) | (d.out_chunks > config.max_chunks)):
+        m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
+    return error
+
+
+def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
+    widest = config.index_bits if config.is_codebook else 0
+    codebook_allowed = (d.symbol_bits >= 2) & (d.symbol_bits <= widest)
+    symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
+    tile_fits = Mux(d.resident, d.weight_base + d.tile_rows <= config.weight_bank_rows,
+                    d.tile_rows <= config.weight_rows)
+    planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & (d.out_planes <= MAX_ACTIVATION_PLANES)
+    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit
+
+
+def _any_zero(d: data.View, names: tuple[str, ...]) -> Value:
+    return reduce(or_, (d[name] == 0 for name in names))

@@ -1,0 +1,35 @@
+// What the engine knows of a program: the numbers of its configuration, its descriptors, and what each block costs.
+#pragma once
+
+#include <cstdint>
+
+namespace s2nn_engine {
+
+// Values of spec.descriptor.Opcode.
+enum Opcode : int64_t { LOAD_INPUT = 1, CONV, CLASSIFY };
+
+// Field for field native.ConfigFields: numbers of an AcceleratorConfig, and the registers that the host writes.
+struct Config {
+    int64_t lanes, time_lanes, pixel_chunks;
+    int64_t axi_bytes, descriptor_beats, params_beats, logits_beats;
+    int64_t clock_period_ps;
+    int64_t image_address, descriptor_offset, input_address, output_address;
+};
+
+// Field for field native.LayerFields, named as in spec.descriptor.
+struct Layer {
+    int64_t opcode, last, codebook, image_input, pool, pool_sum, gather, shared_taps, residual, symbol_bits, planes, steps;
+    int64_t in_height, in_width, in_channels, in_blocks, in_chunks, in_planes, groups_y, groups_x;
+    int64_t out_height, out_width, out_chunks, out_planes, residual_planes, tiles, resident;
+    int64_t tile_beats, codebook_beats, codebook_offset, params_offset, index_offset;
+
+    bool is_image_load() const { return opcode == LOAD_INPUT; }
+    bool is_classifier() const { return opcode == CLASSIFY; }
+    // Output positions before pooling: what the loop nest walks.
+    int64_t positions() const { return out_height * out_width * (pool ? 4 : 1); }
+};
+
+constexpr int64_t GROUP_TAPS = 9;  // words of a gathered set
+constexpr int64_t DESCRIPTOR_BYTES = 64, PARAM_BYTES = 4, CODEWORD_BYTES = 2;
+
+}  // namespace s2nn_engine

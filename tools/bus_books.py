@@ -1,0 +1,25 @@
+"""A simulation's books of the bus, by stream instead of by address range."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Section kinds of the image to the streams that read them; "input" and "logits" are regions of their own.
+_STREAM_OF_REGION = {"descriptors": "descriptor", "codebook": "codebook", "params": "params", "index": "index",
+                     "input": "input", "logits": "logits"}
+
+
+def by_stream(axi: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes and bursts by stream, from a run's traffic by region (`memory_map.regions`).
+
+    "logits" counts what was written there, the others what was read; "other" is what no region or direction explains.
+    """
+    num_bytes = dict.fromkeys(_STREAM_OF_REGION.values(), 0)
+    num_bursts = dict(num_bytes)
+    for region, traffic in axi["regions"].items():
+        stream = _STREAM_OF_REGION[region.split(".")[0]]
+        direction = "write" if stream == "logits" else "read"
+        num_bytes[stream] += traffic[f"{direction}_bytes"]
+        num_bursts[stream] += traffic[f"{direction}_bursts"]
+    for moved, unit in ((num_bytes, "bytes"), (num_bursts, "bursts")):
+        moved["other"] = axi[f"read_{unit}"] + axi[f"write_{unit}"] - sum(moved.values())
+    return num_bytes, num_bursts
