@@ -88,7 +88,7 @@ def _measured(config: AcceleratorConfig, steps: int, images: int, data_root: Pat
         layers = lowered.program.layers
         activities.append({layer.name: measured_activity(config, lowered.program, layer, list(maps[layer.source]))
                            for layer in layers})
-        rates[lowered.checkpoint] = {layer.name: float(np.unpackbits(maps[layer.source]).mean()) if layer.image_input
+        rates[lowered.checkpoint] = {layer.name: float(np.unpackbits(workload.images).mean()) if layer.image_input
                                      else float(maps[layer.source].mean()) for layer in layers}
     compared = pair[0].program.layers[1:-1]
     names = " and ".join(lowered.checkpoint for lowered in pair)

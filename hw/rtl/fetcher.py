@@ -53,7 +53,7 @@ class Fetcher(wiring.Component):
             "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
             "o_weights_row": Out(row_bits(config)), "o_weights_rows": Out(12), "o_weights_next": Out(1),
             "o_codebook_next": Out(1),
-            "o_codebook_half": Out(1, init=1),
+            "o_codebook_half": Out(1),
             "o_error": Out(ErrorCode),
         })
 
@@ -77,9 +77,11 @@ class Fetcher(wiring.Component):
         ]
         with m.If(uses_codebook):
             m.d.sync += needs_codebook.eq(0)
+        codebook_half = Signal(init=1)  # the first codebook goes to half 0
+        m.d.comb += self.o_codebook_half.eq(codebook_half)
         with m.If(self.i_descriptor_take):
             m.d.sync += [keeps.eq(d.resident & self.i_keep_weights), needs_codebook.eq(d.codebook),
-                         self.o_codebook_half.eq(self.o_codebook_half ^ d.codebook)]
+                         codebook_half.eq(codebook_half ^ d.codebook)]
         self._place_weights(m, layer_begins, index_asked, arrived[Stream.INDEX])
         self._walk(m, arrived, layer_begins, free_params, free_halves, index_asked, params_asked)
         return m

@@ -1,6 +1,7 @@
 """Two registers between a stream's halves, so that no ready path crosses them."""
 
 from amaranth import Module, Signal
+from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,13 +20,13 @@ class SkidBuffer(wiring.Component):
     Latency: one cycle. Throughput: one payload per cycle.
     """
 
-    def __init__(self, shape: object) -> None:
-        self._shape = shape
+    def __init__(self, shape: ShapeLike) -> None:
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full, spare = Signal(), Signal(self._shape, reset_less=True)  # full: `spare` holds what `o` could not take
+        full = Signal()  # `spare` holds what `o` could not take
+        spare = Signal.like(self.i.payload, reset_less=True)
         m.d.comb += self.i.ready.eq(~full)
         with m.If(~full):
             m.d.sync += spare.eq(self.i.payload)

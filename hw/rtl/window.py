@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,8 +55,12 @@ class WindowReader(wiring.Component):
         m.submodules.gather = gather = GatherSet(self._config)
         m.submodules.residual = residual = fifo.SyncFIFOBuffered(width=self._config.word_bits, depth=_RESIDUAL_WORDS)
         wiring.connect(m, wiring.flipped(self.i), steps.i)
-        wiring.connect(m, wiring.flipped(self.o_residual), residual.r_stream)
-        wiring.connect(m, gather.o_residual, residual.w_stream)
+        m.d.comb += [
+            residual.w_en.eq(gather.o_residual.valid), residual.w_data.eq(gather.o_residual.payload),
+            gather.o_residual.ready.eq(residual.w_rdy),
+            self.o_residual.valid.eq(residual.r_rdy), self.o_residual.payload.eq(residual.r_data),
+            residual.r_en.eq(self.o_residual.ready),
+        ]
         wiring.connect(m, wiring.flipped(self.o), gather.o)
         step = steps.o.payload
         # What passes through unchanged, stage by stage.
@@ -117,7 +122,7 @@ class WindowReader(wiring.Component):
         ]
         return m
 
-    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Signal, start: Signal) -> tuple[Signal, Signal]:
+    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Value, start: Signal) -> tuple[Signal, Signal]:
         """Two stages along one axis: start + div * stride, and one bit per tap of three: it is in the kernel and on the
         map."""
         step, move = m.submodules.steps.o.payload, m.submodules.gather.o_enable

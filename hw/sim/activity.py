@@ -197,7 +197,8 @@ def window_lanes(config: AcceleratorConfig, layer: Layer, bits: NDArray[np.bool_
     grouping INPUTS it is nine consecutive inputs, and blocks start over at each tap of a kernel with shared weights.
     """
     _, height, width = layer.conv_shape
-    padded = pad_map(layer, bits.reshape(-1, *bits.shape[2:]))  # (passes*time_lanes, C, rows, columns)
+    flat = bits.reshape(-1, *bits.shape[2:])
+    padded = pad_map(layer, flat).astype(np.bool_, copy=False)  # (passes*time_lanes, C, rows, columns)
 
     def at(ky: int, kx: int) -> NDArray[np.bool_]:
         """The input under one tap at every output position, (passes*time_lanes, C, H', W')."""
@@ -210,11 +211,12 @@ def window_lanes(config: AcceleratorConfig, layer: Layer, bits: NDArray[np.bool_
         for top in range(0, taps_y, 3):
             for left in range(0, taps_x, 3):
                 rows, columns = range(top, min(top + 3, taps_y)), range(left, min(left + 3, taps_x))
-                walks.append(np.logical_or.reduce([at(ky, kx) for ky in rows for kx in columns]))
+                walks.append(np.asarray(np.stack([at(ky, kx) for ky in rows for kx in columns]).any(axis=0)))
     else:
         inputs = [at(ky, kx) for ky in range(taps_y) for kx in range(taps_x)]
         for walk in inputs if layer.shared_taps else [np.concatenate(inputs, axis=1)]:
-            walks.append(_pad_axis(walk, GROUP_TAPS).reshape(len(walk), -1, GROUP_TAPS, height, width).any(axis=2))
+            windows = _pad_axis(walk, GROUP_TAPS).reshape(len(walk), -1, GROUP_TAPS, height, width)
+            walks.append(np.asarray(windows.any(axis=2)))
     blocks = np.concatenate([_pad_axis(walk, config.lanes) for walk in walks], axis=1)
     split = blocks.reshape(*bits.shape[:2], -1, config.lanes, height, width)  # (passes, time_lanes, blocks, lanes, ...)
     return split.sum(axis=1, dtype=np.uint8)

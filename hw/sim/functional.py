@@ -146,10 +146,10 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
     return LayerResult(name=layer.name, spikes=passed_on, fired=fired, membrane=membrane)
 
 
-def combine(layer: Layer, spikes: NDArray[np.bool_], residual: Map) -> Map:
+def combine(layer: Layer, spikes: Map, residual: Map) -> Map:
     """What a layer with a residual passes on, from its spikes and that map, both (B, T, C, H, W)."""
     if layer.residual_op is ResidualOp.IAND:
-        return residual.astype(np.bool_) & ~spikes
+        return residual.astype(np.bool_) & (spikes == 0)
     return residual.astype(np.uint8) + spikes
 
 
@@ -173,7 +173,9 @@ def _pool(layer: Layer, spikes: NDArray[np.bool_]) -> Map:
     """2x2 maximum or sum of (..., 2H, 2W)."""
     *outer, height, width = spikes.shape
     windows = spikes.reshape(*outer, height // 2, 2, width // 2, 2)
-    return windows.any(axis=(-3, -1)) if layer.pool_op is PoolOp.MAX else windows.sum(axis=(-3, -1), dtype=np.uint8)
+    if layer.pool_op is PoolOp.SUM:
+        return windows.sum(axis=(-3, -1), dtype=np.uint8)
+    return np.logical_or.reduce(windows, axis=(-3, -1))
 
 
 def _check_inputs(program: Program, inputs: NDArray[np.uint8]) -> None:

@@ -163,14 +163,14 @@ def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: Rando
 
 
 def _calibrate(rng: np.random.Generator, config: AcceleratorConfig, spec: RandomConv, draft: Layer,
-               inputs: functional.Map, steps: int) -> tuple[Layer, NDArray[np.bool_]]:
+               inputs: functional.Map, steps: int) -> tuple[Layer, functional.Map]:
     """The layer with thresholds and biases that make it fire at the asked rate, and its spikes on the inputs."""
     current = functional.currents(draft, inputs, steps=steps, fraction_bits=config.fraction_bits)  # (B, T, C, H, W)
     mean, spread = current.mean(axis=(0, 1, 3, 4)), np.maximum(current.std(axis=(0, 1, 3, 4)), 1.0)
     bias = -mean + spread * rng.uniform(-0.3, 0.3, spec.channels)
     theta = spread * 1.5
 
-    def attempt() -> tuple[Layer, NDArray[np.bool_]]:
+    def attempt() -> tuple[Layer, functional.Map]:
         layer = _with_params(draft, theta, bias)
         shifted = current + (layer.bias << layer.param_shift)[:, None, None]
         return layer, functional.fire(layer, shifted, leak_bits=config.leak_bits).spikes

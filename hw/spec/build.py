@@ -91,7 +91,8 @@ def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[s
     if gather:
         groups = ceil_div(in_shape[0] if shared else groups, GROUP_TAPS)
     else:
-        kernel = tuple(3 * (fields[f"groups_{axis}"] - 1) + fields[f"last_taps_{axis}"] for axis in "yx")
+        kernel = (3 * (fields["groups_y"] - 1) + fields["last_taps_y"],
+                  3 * (fields["groups_x"] - 1) + fields["last_taps_x"])
     symbols = packing.unpack_index(config, data(SectionKind.INDEX), c_out=names.c_out,
                                    symbol_bits=fields["symbol_bits"], planes=fields["planes"], groups=groups)
     threshold, bias, negate = packing.unpack_params(data(SectionKind.PARAMS), c_out=names.c_out)
