@@ -201,9 +201,9 @@ TINY = AcceleratorConfig(name="tiny", lanes=4, time_lanes=2, index_bits=4, axi_d
 SMALL = AcceleratorConfig(name="small", lanes=8, time_lanes=2, index_bits=4, axi_data_bits=32, weight_rows=512,
                           spike_words=256, accumulator_bits=16, membrane_bits=20, leak_bits=4, max_chunks=4,
                           clock_mhz=25)
-#: ECP5-85F on the ULX3S board: the buffers take what it has in block RAM, so that ResNet-19 at CIFAR size, T = 4, keeps
-#: its three live maps on chip.
-ULX3S = AcceleratorConfig(name="ulx3s", spike_words=4096, resident_rows=1024, max_chunks=32)
+#: ECP5-85F on the ULX3S board: the spike buffer takes what it has in block RAM, so that ResNet-19 at CIFAR size, T = 4,
+#: keeps its three live maps on chip.
+ULX3S = AcceleratorConfig(name="ulx3s", spike_words=4096, max_chunks=32)
 #: A wide array for an ASIC.
 ASIC = AcceleratorConfig(name="asic", lanes=64, axi_data_bits=128, weight_rows=1024, spike_words=1024,
                          accumulator_bits=22, membrane_bits=28, clock_mhz=500)

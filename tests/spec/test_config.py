@@ -49,8 +49,8 @@ def test_derived_numbers_of_a_configuration():
     assert (ULX3S.word_bits, ULX3S.pixel_chunks, ULX3S.axi_bytes, ULX3S.slices_per_beat) == (64, 2, 8, 4)
     assert (ULX3S.descriptor_beats, ULX3S.params_beats, ULX3S.logits_beats) == (8, 8, 8)
     assert (ULX3S.codebook_entries, ULX3S.clock_period_ps) == (64, 10_000)
-    assert ULX3S.weight_bank_rows == 2 * 1024 + 1024
-    assert ULX3S.weight_buffer_bytes == 9 * 3 * 1024 * 16 // 8
+    assert replace(ULX3S, resident_rows=5).weight_bank_rows == 2 * 1024 + 5
+    assert ULX3S.weight_buffer_bytes == 9 * 2 * 1024 * 16 // 8
     assert ULX3S.spike_buffer_bytes == 9 * 4096 * 64 // 8
     assert (TINY.word_bits, TINY.pixel_chunks, TINY.slices_per_beat, TINY.descriptor_beats) == (8, 4, 8, 16)
 
