@@ -82,6 +82,9 @@ LAYER_TYPES: dict[str, LayerType] = {
     "residual chain": LayerType(layers=[
         _image(5), _hidden(5, residual="conv0", residual_op=ADD), _hidden(5, residual="conv1", residual_op=ADD),
         _hidden(5, residual="conv2", residual_op=ADD), _pointwise(4)], options={"steps": 3}),
+    "gathered inputs beside a residual of four planes": LayerType(layers=[
+        _image(4), *(_hidden(4, source="conv0", residual=f"conv{k}", residual_op=ADD) for k in range(7)),
+        _pointwise(4, source="conv0", residual="conv7", residual_op=ADD)]),
     "residual iand": LayerType(layers=[_image(6), _hidden(6, residual="conv0", residual_op=IAND, firing=0.5),
                                        _hidden(4)], options={"steps": 5}),
     "residual over a strided shortcut": LayerType(layers=[

@@ -12,8 +12,8 @@ class CodebookLoader(wiring.Component):
 
     Members
     -------
-    i_load_start : pulse, the next beats are a codebook, codeword 0 first, one per 16-bit word, for the other half.
-    i : codebook beats; a beat is taken after its last codeword is written.
+    i_load_start : pulse, the next beats are a codebook for the other half; the first one goes to half 0 without it.
+    i : codebook beats, codeword 0 first, one per 16-bit word; a beat is taken after its last codeword is written.
     o_write, o_half, o_entry, o_codeword : a codeword to hold: its taps, and above them the mark of the zero codeword,
         whose taps are all set.
     """

@@ -160,7 +160,7 @@ class Engine(wiring.Component):
             self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
             self.o_events.update.eq(neuron.o_update),
         ]
-        m.d.sync += words_read.eq(popcount(m, window.o_words_read))  # a cycle late
+        m.d.sync += words_read.eq(popcount(m, window.o_read_enable))  # a cycle late
         # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
         fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
                                   for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]

@@ -20,7 +20,8 @@ class GatherSet(wiring.Component):
 
     Nine words of N channels are N windows of nine consecutive inputs: input i of the set is channel i mod N of word
     i div N, and tap i mod 9 of window i div 9. A word takes a stage of its own first, in which the one bank that was
-    read is found, then joins the set; so a set leaves two cycles after its last word came.
+    read is found, then joins the set; so a set leaves three cycles after its last word came.
+    Neighbourhoods and gathered words never mix: a layer has one of them, and the pipeline runs empty between layers.
 
     Members
     -------

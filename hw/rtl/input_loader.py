@@ -16,7 +16,7 @@ class InputLoader(wiring.Component):
     Members
     -------
     i_descriptor : the LOAD_INPUT descriptor. i_start : pulse, an input follows.
-    i : beats of bytes in (row, column, channel) order. o : words, to the spike writer.
+    i : beats of bytes in (row, column, byte, channel) order. o : words, to the spike writer.
     o_busy : the input is not complete.
 
     Throughput: a byte of each channel takes in_channels + 8/time_lanes cycles, the last one of a position less if its

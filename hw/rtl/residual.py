@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.spec.config import MAX_ACTIVATION_PLANES, AcceleratorConfig
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.descriptor import Residual
 
 
@@ -32,7 +32,7 @@ class ResidualUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plane, passed = Signal(range(MAX_ACTIVATION_PLANES + 1)), Signal(self._config.word_bits)
+        plane, passed = Signal.like(self.i_planes), Signal(self._config.word_bits)
         carry, x = Signal(self._config.word_bits), Signal(self._config.word_bits)
         adds_plane = (self.i_residual != Residual.NONE) & (plane != self.i_residual_planes)
         last = Signal()

@@ -26,7 +26,7 @@ class WeightBuffer(wiring.Component):
         slice is number 9*(i_row + i_channel_row) + i_phase + i_channel_phase. Only the banks that hold the symbol are
         read.
     o : symbols of all lanes, four cycles later; bits at and above the symbol's width have no meaning.
-    o_slice_writes, o_slice_reads : slices written (read) this cycle.
+    o_slice_writes, o_slice_reads : slices that came, padding included (that are read) this cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):

@@ -14,7 +14,7 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 #: Stages between the skid buffers: products, sums, addresses, bank read, hold. Gathered words take two more.
 _STAGES = 5
-#: Residual words that may be ahead of their spikes: those of the positions in the array and in the neurons.
+#: Residual words that may be ahead of their spikes; a full queue holds the windows up, no more.
 _RESIDUAL_WORDS = 16
 
 
@@ -27,9 +27,9 @@ class WindowReader(wiring.Component):
     i : steps; its ready is a register, so the loop nest does not wait for the scanner's logic.
     o : windows, payload stable while stalled. o_residual : words of the residual map, in the order of their steps.
     o_read_enable (one bit per bank), o_read_address, i_words : the spike buffer's read port.
-    o_words_read : banks read in this cycle. o_busy : a step is inside.
+    o_busy : a step is inside.
 
-    Latency: seven cycles from `i` to `o`, eight for a gathered set's last word. Throughput: one step per cycle.
+    Latency: seven cycles from `i` to `o`, nine for a gathered set's last word. Throughput: one step per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -43,7 +43,6 @@ class WindowReader(wiring.Component):
             "o_read_enable": Out(GROUP_TAPS),
             "o_read_address": Out(data.ArrayLayout(address_bits, GROUP_TAPS)),
             "i_words": In(data.ArrayLayout(config.word_bits, GROUP_TAPS)),
-            "o_words_read": Out(GROUP_TAPS),
             "o_busy": Out(1),
         })
 
@@ -104,9 +103,7 @@ class WindowReader(wiring.Component):
             m.d.comb += self.o_read_address[bank].eq(
                 Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
                     Mux(col_wraps, choices[0, 1], choices[0, 0])))
-        reads = Signal(GROUP_TAPS)
-        m.d.comb += [reads.eq(on_map[0] & (move & valids[2]).replicate(GROUP_TAPS)),
-                     self.o_read_enable.eq(reads), self.o_words_read.eq(reads)]
+        m.d.comb += self.o_read_enable.eq(on_map[0] & (move & valids[2]).replicate(GROUP_TAPS))
 
         # Stage 5: hold, since a block RAM's output comes late in its cycle.
         words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)

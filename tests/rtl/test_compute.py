@@ -159,6 +159,24 @@ def test_window_is_turned_into_tap_order(phase: tuple[int, int]) -> None:
     run(CONFIG, layer, plans, seed=0, stall=0.0, busy=0.0)
 
 
+def test_sums_nine_cycles_behind_their_last_operation() -> None:
+    dut = ComputePipeline(CONFIG)
+
+    async def script(ctx: SimulatorContext) -> None:
+        ctx.set(dut.i_valid, 1)
+        ctx.set(dut.i, {"active": 0, "tags": {"first": 1, "emit": 1}})
+        await ctx.tick()
+        ctx.set(dut.i_valid, 0)
+        cycles = 1
+        while not ctx.get(dut.o_valid):
+            assert ctx.get(dut.o_busy)
+            await ctx.tick()
+            cycles += 1
+        assert cycles == 9
+
+    Bench(dut).run(script)
+
+
 @pytest.mark.parametrize("eta", [2, 3, 4, None])
 @pytest.mark.parametrize("busy", [0.0, 0.8])
 def test_a_released_half_may_be_overwritten_at_once(eta: int | None, busy: float) -> None:

@@ -45,7 +45,7 @@ class WindowAndBuffer(wiring.Component):
         m.submodules.window, m.submodules.buffer = self.window, self.buffer
         m.d.comb += [self.buffer.i_read_enable.eq(self.window.o_read_enable),
                      self.buffer.i_read_address.eq(self.window.o_read_address),
-                     self.window.i_words.eq(self.buffer.o_words), self.o_reads.eq(self.window.o_words_read)]
+                     self.window.i_words.eq(self.buffer.o_words), self.o_reads.eq(self.window.o_read_enable)]
         return m
 
 
