@@ -1,4 +1,4 @@
-"""The accelerator's RTL equals the golden model and its expected counters, for every feature, and survives faults."""
+"""The RTL equals golden model, expected counters and cycle engine for every feature, and survives faults."""
 
 from dataclasses import replace
 
@@ -15,11 +15,10 @@ from s2nn.hw.spec.image import SectionKind
 from s2nn.hw.spec.packing import NO_CHANNEL
 from s2nn.hw.spec.registers import Cause, ErrorCode
 from s2nn.hw.tb.runner import simulate_rtl
-from s2nn.tools.manifest import describe_export
 from s2nn.tools.rtl import RtlSimulator
 from s2nn.tools.simulation import run_golden
-from s2nn.tools.verify import verify_runs
 from tests.layer_types import LAYER_TYPES
+from tests.tb.levels import hold_levels
 
 pytestmark = pytest.mark.rtl
 BINARY = TINY.as_binary()
@@ -76,27 +75,18 @@ def make(name: str):
 
 @pytest.mark.parametrize("stall_probability", [0.0, 0.4])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_rtl_equals_golden_model(rtl_build_dir, tmp_path, name, stall_probability):
-    config, program, image, images = make(name)
-    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
-    golden = run_golden(config, program, image, images, addresses=simulator.addresses(image))
-    runs = simulator.run(config, program, image, images, run_dir=tmp_path, tell=lambda line: None)
-    checks = verify_runs(config, describe_export(config, program, image), golden, runs)
-    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
-    assert any(layer.spikes.any() for layer in golden.result.layers) or not program.layers[:-1]
+def test_every_feature(rtl_build_dir, tmp_path, name, stall_probability):
+    config, program, _, images = make(name)
+    hold_levels(config, program, images, build_dir=rtl_build_dir, run_dir=tmp_path, seed=SEED,
+                stall_probability=stall_probability)
 
 
 @pytest.mark.parametrize("stall_probability", [0.0, 0.4])
 @pytest.mark.parametrize("name", LAYER_TYPES)
-def test_every_layer_type_equals_the_golden_model(rtl_build_dir, tmp_path, name, stall_probability):
+def test_every_layer_type(rtl_build_dir, tmp_path, name, stall_probability):
     case = LAYER_TYPES[name]
-    program, inputs = case.program(SEED), case.inputs(SEED, 2)
-    image = build_image(case.config, program)
-    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
-    golden = run_golden(case.config, program, image, inputs, addresses=simulator.addresses(image))
-    runs = simulator.run(case.config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
-    checks = verify_runs(case.config, describe_export(case.config, program, image), golden, runs)
-    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+    hold_levels(case.config, case.program(SEED), case.inputs(SEED, 2), build_dir=rtl_build_dir, run_dir=tmp_path,
+                seed=SEED, stall_probability=stall_probability)
 
 
 WITH_RESIDENT = replace(TINY, name="with_resident", resident_rows=32)
@@ -117,11 +107,8 @@ def test_resident_weights_are_read_once(rtl_build_dir, tmp_path, name, stall_pro
                              layers=[RandomConv(channels=first, planes=4), RandomConv(channels=second, eta=4)])
     image, inputs = build_image(config, program), random_images(SEED, (1, 6, 6), 4)
     assert [d["resident"] for d in descriptors(image)][1:] == resident
-    simulator = RtlSimulator(build_dir=rtl_build_dir, stall_probability=stall_probability, seed=SEED)
-    golden = run_golden(config, program, image, inputs, addresses=simulator.addresses(image))
-    runs = simulator.run(config, program, image, inputs, run_dir=tmp_path, tell=lambda line: None)
-    checks = verify_runs(config, describe_export(config, program, image), golden, runs)
-    assert not [failure for check in checks for failure in check.failures], f"seed {SEED}"
+    runs = hold_levels(config, program, inputs, build_dir=rtl_build_dir, run_dir=tmp_path, seed=SEED,
+                       stall_probability=stall_probability)
     first_image, *others = [run.counters["dram.index_read_bytes"] for run in runs]
     assert all(bytes_read < first_image for bytes_read in others)
 
@@ -134,12 +121,7 @@ def test_lanes_without_a_channel_never_fire(rtl_build_dir, tmp_path):
     program.layers[1].weights.codebook[0] = 511
     inputs = functional.run(program, random_images(SEED, (1, 3, 3), 1)).layers[0].spikes[0]  # (T, C, 3, 3)
     assert inputs.sum() << TINY.fraction_bits > NO_CHANNEL, "the lane must have a reason to fire"
-    image, images = build_image(TINY, program), random_images(SEED, (1, 3, 3), 1)
-    simulator = RtlSimulator(build_dir=rtl_build_dir)
-    golden = run_golden(TINY, program, image, images, addresses=simulator.addresses(image))
-    runs = simulator.run(TINY, program, image, images, run_dir=tmp_path, tell=lambda line: None)
-    checks = verify_runs(TINY, describe_export(TINY, program, image), golden, runs)
-    assert not [failure for check in checks for failure in check.failures]
+    hold_levels(TINY, program, random_images(SEED, (1, 3, 3), 1), build_dir=rtl_build_dir, run_dir=tmp_path, seed=SEED)
 
 
 @pytest.fixture
