@@ -2,11 +2,24 @@
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.codebook_loader import CodebookLoader
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
+
+
+def symbol_members(config: AcceleratorConfig) -> dict[str, Member]:
+    """Members of whatever takes the symbols of all lanes and the codebook that they index; see `CodewordDecoder`."""
+    return {
+        "i_load_start": In(1),
+        "i": In(stream.Signature(config.axi_data_bits)),
+        "i_enable": In(1),
+        "i_codebook": In(1),
+        "i_codebook_half": In(1),
+        "i_index_bits": In(4),
+        "i_symbols": In(data.ArrayLayout(GROUP_TAPS, config.lanes)),
+    }
 
 
 class CodewordDecoder(wiring.Component):
@@ -26,18 +39,8 @@ class CodewordDecoder(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
-        symbols = data.ArrayLayout(GROUP_TAPS, config.lanes)
         codewords = data.ArrayLayout(GROUP_TAPS + 1, config.lanes)
-        super().__init__({
-            "i_load_start": In(1),
-            "i": In(stream.Signature(config.axi_data_bits)),
-            "i_enable": In(1),
-            "i_codebook": In(1),
-            "i_codebook_half": In(1),
-            "i_index_bits": In(4),
-            "i_symbols": In(symbols),
-            "o": Out(codewords),
-        })
+        super().__init__(symbol_members(config) | {"o": Out(codewords)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

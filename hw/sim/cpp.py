@@ -1,21 +1,30 @@
-"""C++ beside Python: sources compiled on first use into a library, which is kept in the user's cache.
+"""C++ beside Python: compiled on first use into a library, which is kept in the user's cache and called by ctypes.
 
 A library's file name holds a hash of its sources, the compiler and the flags, so a change of any builds it anew.
 """
 
+import ctypes
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from s2nn.hw.spec.atomic import write_bytes_atomic
 from s2nn.hw.spec.errors import ToolError
 
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 _COMPILERS = ("c++", "g++", "clang++")
+
+
+def core_files(package: str, names: Sequence[str]) -> list[Path]:
+    """Files in the folder `core` of a package."""
+    core = Path(str(files(package))) / "core"
+    return [core / name for name in names]
 
 
 def build_library(name: str, sources: Sequence[Path], *, title: str, without: str = "") -> Path:
@@ -37,6 +46,17 @@ def build_library(name: str, sources: Sequence[Path], *, title: str, without: st
     library = folder / f"{name}-{digest.hexdigest()[:16]}.so"
     if not library.is_file():
         write_bytes_atomic(library, _compile(title, compiler, sources))
+    return library
+
+
+def declare(library: ctypes.CDLL, prefix: str, signatures: Mapping[str, tuple[Any, Sequence[Any]]]) -> ctypes.CDLL:
+    """The library, with the (result, arguments) types of the functions prefix + name.
+
+    AttributeError for a function that it lacks.
+    """
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, prefix + name)
+        function.restype, function.argtypes = result, arguments
     return library
 
 

@@ -3,9 +3,9 @@
 import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_char_p, c_int64, c_uint8, c_uint64, c_void_p
-from importlib.resources import files
 from pathlib import Path
 
+from s2nn.hw.sim import cpp
 from s2nn.hw.sim.dram.native import AddressFields
 from s2nn.hw.sim.dram.native import sources as dram_sources
 from s2nn.hw.spec.errors import SimulationError
@@ -16,8 +16,7 @@ _SOURCES = ("axi_api.cpp", "axi_columns.h", "axi_memory.cpp", "axi_memory.h", "a
 
 def sources() -> list[Path]:
     """The memory and the DRAM core, with their headers."""
-    core = Path(str(files("s2nn.hw.sim.axi"))) / "core"
-    return [*(core / name for name in _SOURCES), *dram_sources()]
+    return [*cpp.core_files("s2nn.hw.sim.axi", _SOURCES), *dram_sources()]
 
 
 class Parameters(Structure):
@@ -63,14 +62,11 @@ def typed(library: ctypes.CDLL) -> ctypes.CDLL:
         "broken_value": (c_char_p, [memory]),
         "broken_field": (c_char_p, [memory]),
     }
-    for name, (result, arguments) in signatures.items():
-        try:
-            function = getattr(library, f"s2nn_axi_{name}")
-        except AttributeError:
-            raise SimulationError("an AXI memory must live in a process that has its C++ linked in",
-                                  value=f"s2nn_axi_{name} absent") from None
-        function.restype, function.argtypes = result, arguments
-    return library
+    try:
+        return cpp.declare(library, "s2nn_axi_", signatures)
+    except AttributeError as error:
+        raise SimulationError("an AXI memory must live in a process that has its C++ linked in",
+                              value=f"{error.name} absent") from None
 
 
 def c_numbers(values: Sequence[int]) -> "ctypes.Array[c_int64]":

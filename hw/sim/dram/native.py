@@ -6,7 +6,6 @@ A library that has the core linked in (a simulator's, the engine's) can be hande
 import ctypes
 from ctypes import POINTER, Structure, c_int64, c_uint8, c_void_p
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -223,16 +222,12 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
         "counters": (None, [handle, POINTER(_Counters)]),
         "bank_counters": (None, [handle, POINTER(_BankCounters)]),
     }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, f"s2nn_dram_{name}")
-        function.restype, function.argtypes = result, arguments
-    return library
+    return cpp.declare(library, "s2nn_dram_", signatures)
 
 
 def sources() -> list[Path]:
     """The core's files, for whoever links it in."""
-    core = Path(str(files("s2nn.hw.sim.dram"))) / "core"
-    return [core / name for name in SOURCES]
+    return cpp.core_files("s2nn.hw.sim.dram", SOURCES)
 
 
 def build_library() -> Path:

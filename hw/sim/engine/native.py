@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, c_int64, c_uint8, c_void_p
 from enum import IntEnum
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -165,8 +163,7 @@ class Core:
 @cache
 def library() -> ctypes.CDLL:
     """The compiled library, with the types of the engine's functions. ToolError without a C++ compiler."""
-    core = Path(str(files("s2nn.hw.sim.engine"))) / "core"
-    sources = [*(core / name for name in SOURCES), *axi_sources()]
+    sources = [*cpp.core_files("s2nn.hw.sim.engine", SOURCES), *axi_sources()]
     loaded = ctypes.CDLL(str(cpp.build_library("engine", sources, title="the cycle engine")))
     handle, number = c_void_p, c_int64
     signatures = {
@@ -181,7 +178,4 @@ def library() -> ctypes.CDLL:
         "edges": (number, [handle]),
         "skipped": (number, [handle]),
     }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(loaded, f"s2nn_engine_{name}")
-        function.restype, function.argtypes = result, arguments
-    return loaded
+    return cpp.declare(loaded, "s2nn_engine_", signatures)
