@@ -36,7 +36,7 @@ def run_checked(folder: Path, config: AcceleratorConfig, images: NDArray[np.uint
     Only what is in the folder counts: torch and the golden model run the bytes that the RTL reads.
     """
     program, image, manifest = load_export(folder, config)
-    golden = run_golden(config, program, image, images, addresses=simulator.addresses(image))
+    golden = run_golden(config, program, image, images, addresses=simulator.addresses(config, image))
     runs = simulator.run(config, program, image, images, run_dir=folder / "simulation", tell=tell)
-    checks = [compare_with_torch(program, images, golden), *verify_runs(config, manifest, golden, runs)]
+    checks = [compare_with_torch(program, images, golden), *verify_runs(manifest, golden, runs)]
     return CheckedRun(manifest=manifest, golden=golden, runs=runs, checks=checks)

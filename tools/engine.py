@@ -40,9 +40,9 @@ class EngineSimulator:
     dram: str = field(default=DEFAULT_PRESET)
     record_trace: bool = False
 
-    def addresses(self, image: MemoryImage) -> Addresses:
+    def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where the bench puts things."""
-        return memory_map.place(len(image.to_bytes()))
+        return memory_map.place(config, image)
 
     def run(self, config: AcceleratorConfig, program: Program, image: MemoryImage, images: NDArray[np.uint8], *,
             run_dir: Path, tell: Tell) -> list[SimulatedImage]:

@@ -15,6 +15,7 @@ from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import ImageFormatError, LoweringError
 from s2nn.hw.spec.image import MemoryImage, parse_image
 from s2nn.hw.spec.program import Program
+from s2nn.hw.spec.schedule import Schedule
 from s2nn.tools.manifest import Manifest, describe_export, difference
 
 IMAGE_FILE = "image.bin"
@@ -23,6 +24,7 @@ MANIFEST_FILE = "manifest.json"
 
 
 def export_program(folder: Path, program: Program, config: AcceleratorConfig, *,
+                   schedule: Schedule | None = None,
                    provenance: Mapping[str, Any] | None = None) -> tuple[MemoryImage, Manifest]:
     """Pack a program into a folder, which is created.
 
@@ -31,8 +33,8 @@ def export_program(folder: Path, program: Program, config: AcceleratorConfig, *,
 
     Raises `LoweringError` if the configuration cannot hold the program.
     """
-    image = build_image(config, program)
-    manifest = describe_export(config, program, image, provenance=provenance)
+    image = build_image(config, program, schedule)
+    manifest = describe_export(config, program, image, schedule=schedule, provenance=provenance)
     data = image.to_bytes()
     write_bytes_atomic(folder / IMAGE_FILE, data)
     write_text_atomic(folder / HEX_FILE, to_hex(data, word_bytes=config.axi_bytes))
@@ -67,9 +69,10 @@ def load_export(folder: Path, config: AcceleratorConfig | None = None) -> tuple[
     data = _read(image_path)
     image = parse_image(data, config=stated, source=image_path)
     program = _recover(stated, image, manifest, image_path)
-    if build_image(stated, program).to_bytes() != data:
+    schedule = manifest.run_schedule(source=manifest_path)
+    if build_image(stated, program, schedule).to_bytes() != data:
         raise ImageFormatError("must be what its program packs to, byte by byte", source=image_path)
-    field = difference(manifest, describe_export(stated, program, image))
+    field = difference(manifest, describe_export(stated, program, image, schedule=schedule))
     if field is not None:
         raise ImageFormatError(f"must belong to {image_path.name}", field=field, source=manifest_path)
     return program, image, manifest
@@ -79,6 +82,7 @@ def _recover(config: AcceleratorConfig, image: MemoryImage, manifest: Manifest, 
     try:
         return recover_program(
             config, image, name=manifest.net, spike_input=manifest.spike_input,
+            in_shape=manifest.layers[0].in_shape if manifest.layers else (0, 0, 0),
             layers=[LayerNames(name=layer.name, source=layer.source, residual=layer.residual, c_out=layer.out_shape[0])
                     for layer in manifest.layers],
             logit_scale=float(manifest.layers[-1].logit_scale) if manifest.layers else 1.0)

@@ -6,22 +6,24 @@ rebuilds it and compares: a manifest of another image cannot pass. Only `provena
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.build import descriptors, layer_runs
+from s2nn.hw.spec.config import PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
 from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
-from s2nn.hw.spec.placement import place_resident
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
+from s2nn.hw.spec.schedule import Schedule
 
 FORMAT = "s2nn-manifest"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: The rules that one net gives different answers under; `s2nn.hw.spec.semantics` defines them.
 SEMANTICS = {
@@ -46,7 +48,8 @@ class ManifestLayer:
 
     `weights` counts the taps that meet the map (a kernel's taps that only ever lie outside it are stored but no
     weights); `bits_per_weight` is index bits per weight without padding, `stored_bits_per_weight` with the padding and
-    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. theta = threshold
+    the codebook. `resident`: the weights stay in the weight buffer from one image to the next. `descriptors`: that run
+    the layer, each with its codebook and parameters, and unless it is resident its weights. theta = threshold
     mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is worth.
     """
 
@@ -79,6 +82,7 @@ class ManifestLayer:
     logit_scale: float
     weights: int
     resident: bool
+    descriptors: int
     index_bytes: int
     index_padding_bytes: int
     params_bytes: int
@@ -108,6 +112,8 @@ class Manifest:
     net, steps, spike_input, classes, leak_bits, fraction_bits : of the program.
     config : fields of the accelerator configuration. config_digest : its digest as hex.
     image_version : of the memory image. image_bytes, image_sha256 : of image.bin.
+    schedule : fields of the `Schedule` that the image was packed for.
+    transfer_bytes : what loads and stores of an image move: "input_read", "map_read", "map_write".
     sizes : bytes by kind of section, of header and table, of alignment; they add up to image_bytes.
     provenance : where the program came from; free, not checked.
     """
@@ -123,6 +129,8 @@ class Manifest:
     image_version: int
     image_bytes: int
     image_sha256: str
+    schedule: dict[str, object]
+    transfer_bytes: dict[str, int]
     layers: tuple[ManifestLayer, ...]
     sections: tuple[ManifestSection, ...]
     sizes: dict[str, int]
@@ -154,6 +162,14 @@ class Manifest:
             fields[name] = tuple(_entry(entry, item, f"{name}[{i}]", source) for i, item in enumerate(entries))
         return _entry(cls, fields, None, source)
 
+    def run_schedule(self, *, source: object) -> Schedule:
+        """The schedule that the manifest states; else `ImageFormatError`."""
+        try:
+            return Schedule(**self.schedule)  # type: ignore[arg-type]
+        except (ConfigError, TypeError) as error:
+            raise ImageFormatError(f"must be a schedule ({error})", value=self.schedule, field="schedule",
+                                   source=source) from error
+
     def accelerator_config(self, *, source: object) -> AcceleratorConfig:
         """The configuration that the manifest states, if its digest is the stated one; else `ImageFormatError`."""
         try:
@@ -174,7 +190,7 @@ def document_sha256(document: Mapping[str, Any]) -> str:
 
 
 def describe_export(config: AcceleratorConfig, program: Program, image: MemoryImage, *,
-                    provenance: Mapping[str, Any] | None = None) -> Manifest:
+                    schedule: Schedule | None = None, provenance: Mapping[str, Any] | None = None) -> Manifest:
     """The manifest of a program packed for a configuration."""
     data, offsets = image.to_bytes(), image.offsets()
     ends = [*offsets[1:], len(data)]
@@ -182,8 +198,13 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         kind=section.kind.name.lower(), layer=section.layer, offset=offset, bytes=len(section.data),
         padding_bytes=end - offset - len(section.data), sha256=hashlib.sha256(section.data).hexdigest(),
     ) for section, offset, end in zip(image.sections, offsets, ends, strict=True))
-    resident = place_resident(config, program)
-    layers = tuple(_describe_layer(config, layer, resident=layer.name in resident) for layer in program.layers)
+    steps = descriptors(image)
+    layers = tuple(_describe_layer(config, layer, [step for step, run in zip(steps, layer_runs(steps), strict=True)
+                                                   if run is not None and run.layer == index])
+                   for index, layer in enumerate(program.layers))
+    kinds = {"input_read": Opcode.LOAD_INPUT, "map_read": Opcode.LOAD_MAP, "map_write": Opcode.STORE_MAP}
+    transfers = {name: sum(step["tile_beats"] for step in steps if step["opcode"] == opcode) * config.axi_bytes
+                 for name, opcode in kinds.items()}
     sizes = {"header": offsets[0], **dict.fromkeys(("descriptors", "codebook", "params", "index"), 0)}
     for section in sections:
         sizes[section.kind] += section.bytes
@@ -192,8 +213,10 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         net=program.name, steps=program.steps, spike_input=program.spike_input, classes=program.num_classes,
         leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, config=config.to_json(),
         config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
-        image_sha256=hashlib.sha256(data).hexdigest(), layers=layers,
-        sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers), provenance=dict(provenance or {}))
+        image_sha256=hashlib.sha256(data).hexdigest(),
+        schedule=asdict(schedule or Schedule()), transfer_bytes=transfers, layers=layers,
+        sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers, sizes["descriptors"]),
+        provenance=dict(provenance or {}))
 
 
 def difference(stated: Manifest, actual: Manifest) -> str | None:
@@ -213,7 +236,8 @@ def _first_difference(one: Any, two: Any, name: str) -> str | None:
     return next((found for part in parts if (found := _first_difference(*part))), None)
 
 
-def _describe_layer(config: AcceleratorConfig, layer: Layer, *, resident: bool) -> ManifestLayer:
+def _describe_layer(config: AcceleratorConfig, layer: Layer, runs: Sequence[Mapping[str, int]]) -> ManifestLayer:
+    """runs : the descriptors that run the layer."""
     codebook, c_out, c_in = layer.weights.codebook, layer.out_shape[0], layer.in_shape[0]
     weights = c_out * c_in * (1 if layer.shared_taps else _taps_on_map(layer, axis=1) * _taps_on_map(layer, axis=2))
     codebook_bytes = 0 if codebook is None else len(pack_codebook(config, codebook))
@@ -228,7 +252,8 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer, *, resident: bool) 
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,
         param_shift=layer.param_shift, threshold_range=_range(layer.threshold), bias_range=_range(layer.bias),
         negated_channels=int(layer.negate.sum()), logit_scale=float(layer.logit_scale), weights=weights,
-        resident=resident, index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
+        resident=bool(runs[0]["resident"]), descriptors=len(runs),
+        index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
         params_bytes=num_tiles(config, layer) * config.lanes * PARAM_BYTES, codebook_bytes=codebook_bytes,
         bits_per_weight=layer.weight_bits / weights,
         stored_bits_per_weight=8 * (index_bytes + codebook_bytes) / weights)
@@ -241,7 +266,7 @@ def _taps_on_map(layer: Layer, *, axis: int) -> int:
     return int(((places >= 0) & (places < layer.in_shape[axis])).any(axis=0).sum())
 
 
-def _bits_per_weight(layers: tuple[ManifestLayer, ...]) -> dict[str, float]:
+def _bits_per_weight(layers: tuple[ManifestLayer, ...], descriptor_bytes: int) -> dict[str, float]:
     """Bits per weight of the hidden layers (those that a codebook replaces) and of the whole net.
 
     hidden, net: index bits alone. hidden_stored: with padding and codebooks. net_stored: all sections.
@@ -253,7 +278,7 @@ def _bits_per_weight(layers: tuple[ManifestLayer, ...]) -> dict[str, float]:
         weights = sum(layer.weights for layer in chosen)
         stored_bytes = sum(layer.index_bytes + layer.codebook_bytes for layer in chosen)
         if name == "net":
-            stored_bytes += sum(layer.params_bytes for layer in chosen) + DESCRIPTOR_BYTES * (len(layers) + 1)
+            stored_bytes += sum(layer.params_bytes for layer in chosen) + descriptor_bytes
         bits[name] = sum(layer.bits_per_weight * layer.weights for layer in chosen) / weights if weights else 0.0
         bits[f"{name}_stored"] = 8 * stored_bytes / weights if weights else 0.0
     return bits

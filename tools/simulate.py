@@ -21,7 +21,7 @@ from s2nn.tools.verify import verify_runs
 #: (name, counters) of each layer of one image.
 EngineLayers = Sequence[tuple[str, Mapping[str, int]]]
 # Where the golden model's expected bursts assume things to lie, when no bench says.
-_NOWHERE = Addresses(image=0, input=1 << 28, output=1 << 29)
+_NOWHERE = Addresses(image=0, input=1 << 28, output=1 << 29, scratch=1 << 30)
 # Columns of the table of layers, and the causes in each.
 _CAUSES = {"total": ["total"], "compute": ["compute"], "silent": ["silent"], "neuron": ["neuron"],
            "waiting": ["wait_index", "wait_spike", "wait_input", "wait_write"], "other": ["drain", "sequence"]}
@@ -69,9 +69,9 @@ def simulate_export(folder: Path, *, level: str, images: int, dataset: str | Non
         from s2nn.tools.rtl import RtlSimulator
 
         simulator = RtlSimulator(build_dir=build_dir, stall_probability=stall_probability, seed=seed)
-        golden = run_golden(config, program, image, workload.images, addresses=simulator.addresses(image))
+        golden = run_golden(config, program, image, workload.images, addresses=simulator.addresses(config, image))
         runs = simulator.run(config, program, image, workload.images, run_dir=folder / "simulation", tell=tell)
-        failures = [line for check in verify_runs(config, manifest, golden, runs) for line in check.failures]
+        failures = [line for check in verify_runs(manifest, golden, runs) for line in check.failures]
         per_image = [run.counters for run in runs]
         predictions = [int(run.logits.argmax()) for run in runs]
     else:

@@ -28,8 +28,8 @@ class SimulatedImage:
     logits : (classes,). spikes : (T, C, H, W) of each spiking layer.
     stray_spikes : spikes in lanes beyond a layer's channels; there must be none.
     counters : every performance counter by name.
-    bus_bytes, bus_bursts : what crossed AXI, by stream: those of `activity.READ_STREAMS`, "logits" (written), and
-        "other" (no stream's addresses), which must be zero.
+    bus_bytes, bus_bursts : what crossed AXI, by stream: those of `activity.READ_STREAMS`, "logits" and "map_write"
+        (written), and "other" (no stream's addresses), which must be zero.
     dram : statistics of the DRAM model over this run; its extremes (`dram_sums`) count from the first run.
     """
 
@@ -45,7 +45,7 @@ class SimulatedImage:
 class Simulator(Protocol):
     """Runs images on an accelerator."""
 
-    def addresses(self, image: MemoryImage) -> Addresses:
+    def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where image, input and logits lie in the simulated memory; they decide where bursts are split."""
         ...
 

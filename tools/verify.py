@@ -1,6 +1,5 @@
 """Checks of a simulated run: equal to the golden model bit for bit, and to its own books byte for byte."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim.activity import READ_STREAMS
-from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.registers import Cause
-from s2nn.tools.manifest import Manifest
+from s2nn.tools.manifest import Manifest, ManifestLayer
 from s2nn.tools.simulation import Golden, SimulatedImage
 
 
@@ -33,8 +31,7 @@ class Check:
 Law = Callable[[Golden, SimulatedImage, int], list[str]]
 
 
-def verify_runs(config: AcceleratorConfig, manifest: Manifest, golden: Golden,
-                runs: Sequence[SimulatedImage]) -> list[Check]:
+def verify_runs(manifest: Manifest, golden: Golden, runs: Sequence[SimulatedImage]) -> list[Check]:
     """All checks over the images of a run, in the order in which a mistake is best looked for.
 
     Raises `SimulationError` unless there is one run per image.
@@ -50,7 +47,7 @@ def verify_runs(config: AcceleratorConfig, manifest: Manifest, golden: Golden,
         "cycles by cause add up to the total": _each(golden, runs, _causes),
         "bytes and bursts on AXI = counters": _each(golden, runs, _bus),
         "bytes read = section sizes in the manifest": [
-            line for number, run in enumerate(runs) for line in _sections(config, manifest, run.counters, number)],
+            line for number, run in enumerate(runs) for line in _sections(manifest, run.counters, number)],
     }
     return [Check(name=name, images=len(runs), failures=tuple(failures)) for name, failures in laws.items()]
 
@@ -117,7 +114,8 @@ def _causes(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
 
 
 def _bus(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
-    names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write"}
+    names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write",
+                                                                             "map_write": "dram.map_write"}
     lines = []
     for unit, moved in (("bytes", run.bus_bytes), ("bursts", run.bus_bursts)):
         expected = {stream: run.counters[f"{name}_{unit}"] for stream, name in names.items()} | {"other": 0}
@@ -126,17 +124,17 @@ def _bus(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
     return lines
 
 
-def _sections(config: AcceleratorConfig, manifest: Manifest, counters: Mapping[str, int], number: int) -> list[str]:
-    resident_bytes = sum(layer.index_bytes for layer in manifest.layers if layer.resident)
-    input_bytes = math.prod(manifest.layers[0].in_shape)
-    if manifest.spike_input:
-        input_bytes *= ceil_div(manifest.steps, PIXEL_BITS)
+def _sections(manifest: Manifest, counters: Mapping[str, int], number: int) -> list[str]:
+    def read(layer: ManifestLayer) -> int:
+        """How often an image reads the weights: those that stay, the first one once for all."""
+        return number == 0 if layer.resident else layer.descriptors
+
     expected = {
-        "descriptor": manifest.sizes["descriptors"],
-        "codebook": manifest.sizes["codebook"],
-        "params": manifest.sizes["params"],
-        "index": manifest.sizes["index"] - (resident_bytes if number else 0),  # the first image reads them for all
-        "input": ceil_div(input_bytes, config.axi_bytes) * config.axi_bytes,
+        "descriptor_read": manifest.sizes["descriptors"],
+        "codebook_read": sum(layer.codebook_bytes * layer.descriptors for layer in manifest.layers),
+        "params_read": sum(layer.params_bytes * layer.descriptors for layer in manifest.layers),
+        "index_read": sum(layer.index_bytes * read(layer) for layer in manifest.layers),
+        **manifest.transfer_bytes,
     }
-    return [f"image {number}: {stream} read {counters[f'dram.{stream}_read_bytes']} bytes, must be {size}"
-            for stream, size in expected.items() if counters[f"dram.{stream}_read_bytes"] != size]
+    return [f"image {number}: {stream} moved {counters[f'dram.{stream}_bytes']} bytes, must be {size}"
+            for stream, size in expected.items() if counters[f"dram.{stream}_bytes"] != size]

@@ -35,7 +35,7 @@ class Accelerator(wiring.Component):
             **axi.flat_members("m_axi", self._write_bus),
             **{name: member.flip() for name, member in axi.flat_members("s_axil", self._host_bus).items()},
             "irq": Out(1),
-            "probe_valid": Out(1), "probe_layer": Out(8), "probe": Out(probe_layout(config).size),
+            "probe_valid": Out(1), "probe_layer": Out(16), "probe": Out(probe_layout(config).size),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -53,7 +53,7 @@ class Accelerator(wiring.Component):
         wiring.connect(m, registers.axi, axi.flat_view(self, "s_axil", self._host_bus.flip()))
         wiring.connect(m, engine.o_request, read_dma.i_request)
         wiring.connect(m, read_dma.o_data, engine.i_data)
-        wiring.connect(m, engine.o_logits, write_dma.i_data)
+        wiring.connect(m, engine.o_writes, write_dma.i_data)
         m.d.comb += [
             # Host to sequencer and engine.
             sequencer.i_start.eq(registers.o_start), engine.i_start.eq(sequencer.o_engine_start),
@@ -61,6 +61,8 @@ class Accelerator(wiring.Component):
             engine.i_image_address.eq(registers.o_image_address),
             engine.i_descriptor_offset.eq(registers.o_descriptor_offset),
             engine.i_input_address.eq(registers.o_input_address),
+            engine.i_output_address.eq(registers.o_output_address),
+            engine.i_scratch_address.eq(registers.o_scratch_address),
             registers.i_busy.eq(sequencer.o_busy), registers.i_done.eq(sequencer.o_done),
             registers.i_error_code.eq(sequencer.o_error_code), registers.i_layer.eq(sequencer.o_layer),
             registers.i_counters.eq(counters.o), self.irq.eq(registers.o_irq),
@@ -70,20 +72,20 @@ class Accelerator(wiring.Component):
             engine.i_start_layer.eq(sequencer.o_start_layer), sequencer.i_input_busy.eq(engine.o_input_busy),
             sequencer.i_loop_busy.eq(engine.o_loop_busy), sequencer.i_waiting.eq(engine.o_waiting),
             sequencer.i_pipeline_busy.eq(engine.o_pipeline_busy), sequencer.i_events.eq(engine.o_events),
-            sequencer.i_engine_error.eq(engine.o_error), sequencer.i_logits_valid.eq(engine.o_logits.valid),
+            sequencer.i_engine_error.eq(engine.o_error), sequencer.i_writes_valid.eq(engine.o_writes.valid),
             # DMAs.
             read_dma.i_discard.eq(sequencer.o_discard), sequencer.i_read_error.eq(read_dma.o_error),
             sequencer.i_read_idle.eq(read_dma.o_idle), sequencer.i_write_idle.eq(write_dma.o_idle),
             sequencer.i_write_error.eq(write_dma.o_error), sequencer.i_write_done.eq(write_dma.o_done),
             write_dma.i_request.valid.eq(sequencer.o_write),
-            write_dma.i_request.payload.address.eq(registers.o_output_address),
-            write_dma.i_request.payload.beats.eq(self._config.logits_beats),
+            write_dma.i_request.payload.address.eq(engine.o_write_address),
+            write_dma.i_request.payload.beats.eq(engine.o_write_beats),
             # Counters.
             counters.i_clear.eq(sequencer.o_engine_start), counters.i_cause_valid.eq(sequencer.o_cause_valid),
             counters.i_cause.eq(sequencer.o_cause), counters.i_events.eq(engine.o_events),
             counters.i_read_burst.eq(read_dma.o_burst), counters.i_read_stream.eq(read_dma.o_burst_stream),
             counters.i_read_beats.eq(read_dma.o_burst_beats), counters.i_write_burst.eq(write_dma.o_burst),
-            counters.i_write_beats.eq(write_dma.o_burst_beats),
+            counters.i_write_beats.eq(write_dma.o_burst_beats), counters.i_write_map.eq(engine.o_write_map),
             # Probe.
             self.probe_valid.eq(engine.o_probe_valid), self.probe_layer.eq(sequencer.o_layer),
             self.probe.eq(engine.o_probe),

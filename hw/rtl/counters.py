@@ -18,7 +18,8 @@ class PerformanceCounters(wiring.Component):
     -------
     i_clear : pulse, all counters to zero.
     i_cause_valid, i_cause : what this cycle is spent on. i_events : of the engine.
-    i_read_burst, i_read_stream, i_read_beats, i_write_burst, i_write_beats : bursts as the memory takes them.
+    i_read_burst, i_read_stream, i_read_beats, i_write_burst, i_write_beats, i_write_map : bursts as the memory takes
+        them.
     o : the counters.
     """
 
@@ -30,7 +31,7 @@ class PerformanceCounters(wiring.Component):
             "i_cause_valid": In(1), "i_cause": In(Cause),
             "i_events": In(events_layout(config)),
             "i_read_burst": In(1), "i_read_stream": In(Stream), "i_read_beats": In(beats),
-            "i_write_burst": In(1), "i_write_beats": In(beats),
+            "i_write_burst": In(1), "i_write_beats": In(beats), "i_write_map": In(1),
             "o": Out(data.ArrayLayout(32, len(COUNTERS))),
         })
 
@@ -58,9 +59,11 @@ class PerformanceCounters(wiring.Component):
             burst = self.i_read_burst & (self.i_read_stream == name)
             events[f"dram.{name.name.lower()}_read_bursts"] = (burst, 1)
             events[f"dram.{name.name.lower()}_read_bytes"] = (burst.replicate(9) & self.i_read_beats, beat_bytes)
+        for what, chosen in (("logits", ~self.i_write_map), ("map", self.i_write_map)):
+            burst = self.i_write_burst & chosen
+            events[f"dram.{what}_write_bursts"] = (burst, 1)
+            events[f"dram.{what}_write_bytes"] = (burst.replicate(9) & self.i_write_beats, beat_bytes)
         events |= {
-            "dram.logits_write_bursts": (self.i_write_burst, 1),
-            "dram.logits_write_bytes": (self.i_write_burst.replicate(9) & self.i_write_beats, beat_bytes),
             "array.active_windows": (e.issue_active, 1),
             "array.silent_blocks": (e.issue_silent, 1),
             "array.adds": (e.active_time_lanes, lanes),
@@ -68,6 +71,8 @@ class PerformanceCounters(wiring.Component):
             "weight_buffer.slice_writes": (e.slice_writes, 1),
             "spike_buffer.word_reads": (e.words_read, 1),
             "spike_buffer.word_writes": (e.word_write, 1),
+            "membrane_buffer.word_reads": (e.membrane_read, 1),
+            "membrane_buffer.word_writes": (e.membrane_write, 1),
             "neuron.updates": (e.update, lanes),
             "neuron.spikes": (e.spikes, 1),
         }

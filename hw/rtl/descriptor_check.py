@@ -8,10 +8,11 @@ from amaranth.hdl import Value
 from amaranth.lib import data
 
 from s2nn.hw.spec.config import GROUP_TAPS, MAX_ACTIVATION_PLANES, AcceleratorConfig
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import Opcode, Residual
 from s2nn.hw.spec.registers import ErrorCode
 
 #: Loop counts: one that is 0 would run round its counter. By step that has the loop.
+_TRANSFER_LOOPS = ("out_height", "out_width", "tiles", "tile_beats")
 _INPUT_LOOPS = ("in_channels", "in_height", "in_width", "out_chunks", "out_planes", "out_height", "out_width", "tiles",
                 "tile_beats")
 _LAYER_LOOPS = ("planes", "steps", "in_blocks", "in_chunks", "in_planes", "groups_y", "groups_x", "out_height",
@@ -21,11 +22,20 @@ _LAYER_LOOPS = ("planes", "steps", "in_blocks", "in_chunks", "in_planes", "group
 def check_descriptor(m: Module, config: AcceleratorConfig, d: data.View) -> Signal:
     """The `ErrorCode` of a descriptor, NONE if this configuration can do what it asks."""
     error = Signal(ErrorCode, name="check_error")
-    loads = d.opcode == Opcode.LOAD_INPUT
-    known = loads | (d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)
-    with m.If(~known):
-        m.d.comb += error.eq(ErrorCode.OPCODE)
-    with m.Elif(Mux(loads, _any_zero(d, _INPUT_LOOPS), _layer_exceeds(config, d)) | (d.out_chunks > config.max_chunks)):
+    refused = Signal(name="check_refused")
+    with m.Switch(d.opcode):
+        with m.Case(Opcode.LOAD_INPUT):
+            m.d.comb += refused.eq(_any_zero(d, _INPUT_LOOPS) | (d.out_chunks > config.max_chunks))
+        with m.Case(Opcode.CONV, Opcode.CLASSIFY):
+            m.d.comb += refused.eq(_layer_exceeds(config, d) | (d.out_chunks > config.max_chunks))
+        with m.Case(Opcode.LOAD_MAP):
+            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.out_chunks == 0) | (d.out_planes == 0))
+        with m.Case(Opcode.STORE_MAP):
+            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.in_chunks == 0) | (d.residual_planes == 0)
+                                   | (d.residual == Residual.NONE))
+        with m.Default():
+            m.d.comb += error.eq(ErrorCode.OPCODE)
+    with m.If(refused):
         m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
     return error
 
@@ -37,7 +47,8 @@ def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
     tile_fits = Mux(d.resident, d.weight_base + d.tile_rows <= config.weight_bank_rows,
                     d.tile_rows <= config.weight_rows)
     planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & (d.out_planes <= MAX_ACTIVATION_PLANES)
-    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit
+    no_membranes = 0 if config.membrane_words else d.load_membranes | d.store_membranes
+    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit | no_membranes
 
 
 def _any_zero(d: data.View, names: tuple[str, ...]) -> Value:

@@ -9,8 +9,8 @@ from s2nn.hw.rtl.burst_splitter import BurstSplitter
 from s2nn.hw.spec.config import AcceleratorConfig
 
 #: Width of the beat count of a write request.
-COUNT_BITS = 9
-#: A write request: a byte address (its bits below a beat are ignored) and a number of beats, 1..256.
+COUNT_BITS = 16
+#: A write request: a byte address (its bits below a beat are ignored) and a number of beats, 1..65535.
 REQUEST = data.StructLayout({"address": axi.ADDRESS_BITS, "beats": COUNT_BITS})
 
 
@@ -30,7 +30,7 @@ class WriteDma(wiring.Component):
 
     Members
     -------
-    i_request : In(stream REQUEST {address: 32, beats: 9})
+    i_request : In(stream REQUEST {address: 32, beats: 16})
     i_data : In(stream write_beat_layout(config) {data: axi_data_bits, strb: axi_bytes})
     axi : Out(Axi4WriteSignature)
     o_idle : Out(1); no request inside, no response outstanding.

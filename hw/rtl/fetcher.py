@@ -23,12 +23,12 @@ class Fetcher(wiring.Component):
     Members
     -------
     i_start : pulse. i_keep_weights : weights of resident layers are in the buffer.
-    i_image_address, i_descriptor_offset, i_input_address : where to read.
+    i_image_address, i_descriptor_offset, i_input_address, i_scratch_address : where to read.
     o_request, i_data : to and from the read DMA.
     o_descriptor, o_descriptor_valid : the next layer; i_descriptor_take : pulse, it has begun.
     i_params_take : pulse, the neurons have taken the parameters. i_release : pulse, a weight half is free again.
     o_tile_ready : weights (and codebook) of the next tile are loaded; i_tile_take : pulse, it has begun.
-    o_params, o_weights, o_codebook, o_input : read data by destination.
+    o_params, o_weights, o_codebook, o_input, o_map : read data by destination.
     o_weights_row, o_weights_rows : where the weights on o_weights go. o_weights_next, o_codebook_next : pulse with the
         last beat of a tile (codebook): what follows is the next one.
     o_codebook_half : half of the codebook memory that holds the codebook of the layer that runs.
@@ -41,6 +41,7 @@ class Fetcher(wiring.Component):
         super().__init__({
             "i_start": In(1), "i_keep_weights": In(1),
             "i_image_address": In(32), "i_descriptor_offset": In(32), "i_input_address": In(32),
+            "i_scratch_address": In(32),
             "o_request": Out(stream.Signature(dma_read.REQUEST)),
             "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
             "o_descriptor": Out(DescriptorLayout),
@@ -51,6 +52,7 @@ class Fetcher(wiring.Component):
             "o_tile_ready": Out(1),
             "i_tile_take": In(1),
             "o_params": Out(beats), "o_weights": Out(beats), "o_codebook": Out(beats), "o_input": Out(beats),
+            "o_map": Out(beats),
             "o_weights_row": Out(row_bits(config)), "o_weights_rows": Out(12), "o_weights_next": Out(1),
             "o_codebook_next": Out(1),
             "o_codebook_half": Out(1),
@@ -80,7 +82,7 @@ class Fetcher(wiring.Component):
         codebook_half = Signal(init=1)  # the first codebook goes to half 0
         m.d.comb += self.o_codebook_half.eq(codebook_half)
         with m.If(self.i_descriptor_take):
-            m.d.sync += [keeps.eq(d.resident & self.i_keep_weights), needs_codebook.eq(d.codebook),
+            m.d.sync += [keeps.eq(self._is_kept(d)), needs_codebook.eq(d.codebook),
                          codebook_half.eq(codebook_half ^ d.codebook)]
         self._place_weights(m, layer_begins, index_asked, arrived[Stream.INDEX])
         self._walk(m, arrived, layer_begins, free_params, free_halves, index_asked, params_asked)
@@ -90,7 +92,7 @@ class Fetcher(wiring.Component):
         """Each beat to the place that asked for it; returns, by stream, 'the last beat of a request has arrived'."""
         beat = self.i_data.payload
         targets = {Stream.PARAMS: self.o_params, Stream.INDEX: self.o_weights, Stream.CODEBOOK: self.o_codebook,
-                   Stream.INPUT: self.o_input}
+                   Stream.INPUT: self.o_input, Stream.MAP: self.o_map}
         word = Signal(8 * DESCRIPTOR_BYTES)
         m.d.comb += self.o_descriptor.eq(word[:DESCRIPTOR.used_bits])
         with m.Switch(beat.stream):
@@ -125,14 +127,21 @@ class Fetcher(wiring.Component):
         with m.If(index_asked & ~d.resident):
             m.d.sync += half.eq(~half)
 
+    def _is_kept(self, d: data.View) -> Value:
+        """The layer's weights are in the buffer already."""
+        return d.resident & (self.i_keep_weights | d.reuse_weights)
+
     def _walk(self, m: Module, arrived: dict[Stream, Value], layer_begins: Signal, free_params: Signal,
               free_halves: Signal, index_asked: Signal, params_asked: Signal) -> None:
         d, request = self.o_descriptor, self.o_request
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
         tile = Signal(8)
         more_tiles = tile != d.tiles
+        runs_layer, loads_map = Signal(), Signal()
+        m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
+                     loads_map.eq(d.opcode == Opcode.LOAD_MAP)]
 
-        def ask(name: Stream, address: Value, beats: Value | int, when: Value | int = 1) -> Value:
+        def ask(name: Value | Stream, address: Value, beats: Value | int, when: Value | int = 1) -> Value:
             m.d.comb += [request.valid.eq(when), request.payload.stream.eq(name), request.payload.address.eq(address),
                          request.payload.beats.eq(beats)]
             return request.valid & request.ready
@@ -162,7 +171,7 @@ class Fetcher(wiring.Component):
                 with m.Else():
                     m.d.sync += self.o_descriptor_valid.eq(1)
                     m.next = "PARAMS"
-                    with m.If(d.opcode == Opcode.LOAD_INPUT):
+                    with m.If(~runs_layer):
                         m.next = "TAKEN"
                     with m.Elif(d.codebook):
                         m.next = "CODEBOOK"
@@ -175,7 +184,7 @@ class Fetcher(wiring.Component):
                     m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
                     m.next = "INDEX"
             with m.State("INDEX"):
-                is_kept = d.resident & self.i_keep_weights
+                is_kept = self._is_kept(d)
                 with m.If(is_kept | ask(Stream.INDEX, index_address, d.tile_beats, (free_halves != 0) & ~is_kept)):
                     m.d.comb += index_asked.eq(~is_kept)
                     m.d.sync += [index_address.eq(index_address + d.tile_beats * self._config.axi_bytes),
@@ -184,13 +193,15 @@ class Fetcher(wiring.Component):
                     with m.If(tile == 0):
                         m.next = "TAKEN"
             with m.State("TAKEN"):  # the sequencer has begun this layer, so the one before is done
+                with m.If(~runs_layer):
+                    m.d.sync += [tile.eq(d.tiles), index_address.eq(d.index_offset + Mux(
+                        loads_map, self.i_scratch_address, self.i_input_address))]
                 with m.If(~self.o_descriptor_valid):
                     m.next = "NEXT"
-                    with m.If(d.opcode == Opcode.LOAD_INPUT):
+                    with m.If(loads_map | (d.opcode == Opcode.LOAD_INPUT)):
                         m.next = "INPUT"
             with m.State("INPUT"):
-                with m.If(ask(Stream.INPUT, self.i_input_address, d.tile_beats)):
-                    m.d.sync += tile.eq(d.tiles)
+                with m.If(ask(Mux(loads_map, Stream.MAP, Stream.INPUT), index_address, d.tile_beats)):
                     m.next = "NEXT"
             with m.State("NEXT"):
                 m.next = "DESCRIPTOR"

@@ -35,7 +35,8 @@ class LifLane(wiring.Component):
     i_fold : image current = 2 * image current + difference.
     i_leak_step : leak the membrane and form the current from the difference taken before.
     i_fire : add, compare, reset; o_spike is valid with it.
-    i_shift : the membrane takes i_membrane (logits leave lane by lane). o_membrane : the membrane, signed.
+    i_shift : the membrane takes i_membrane: logits leave lane by lane, or, with i_clear, it goes on from before.
+    o_membrane : the membrane, signed.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -87,10 +88,10 @@ class LifLane(wiring.Component):
                      self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess >= 0))]
         with m.If(self.i_fire):
             m.d.sync += membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential))
-        with m.If(self.i_shift):
-            m.d.sync += membrane.eq(self.i_membrane)
         with m.If(self.i_clear):
             m.d.sync += [membrane.eq(0), image_current.eq(0)]
+        with m.If(self.i_shift):
+            m.d.sync += membrane.eq(self.i_membrane)
         return m
 
     def _leak(self, membrane: Signal) -> Value:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits, step_layout
 from s2nn.hw.rtl.mod3 import advance
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
-from s2nn.hw.spec.descriptor import Residual
+from s2nn.hw.spec.descriptor import Opcode, Residual
 
 
 class LoopNest(wiring.Component):
@@ -17,7 +17,7 @@ class LoopNest(wiring.Component):
     A step reads a 3x3 neighbourhood of a channel block, or, where groups are consecutive inputs, one word of a set of
     nine; the set meets its weights with its last word. With pooling, the four positions of a pool window follow each
     other; otherwise positions are in raster order. With a residual, the planes of that map at the output position
-    follow the other steps of each position and chunk.
+    follow the other steps of each position and chunk; a map is stored by walking it as a residual map alone.
 
     Members
     -------
@@ -32,6 +32,7 @@ class LoopNest(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
+        self._stores = Signal()  # the descriptor is STORE_MAP; ready a cycle after i_start
         super().__init__({
             "i_descriptor": In(DescriptorLayout),
             "i_start": In(1),
@@ -45,6 +46,7 @@ class LoopNest(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, step = self.i_descriptor, self.o.payload
+        m.d.sync += self._stores.eq(d.opcode == Opcode.STORE_MAP)
         walks, joins = Signal(), Signal()  # a step over the input (over the residual map) is accepted
         moves = self.o.valid & self.o.ready
         m.d.comb += [walks.eq(moves & ~step.residual), joins.eq(moves & step.residual)]
@@ -69,7 +71,7 @@ class LoopNest(wiring.Component):
         has_residual = d.residual != Residual.NONE
         chunk_done = Signal()
         m.d.comb += chunk_done.eq(Mux(has_residual, join_done, walk_done))
-        counters(chunk_done, ("chunk", 6, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
+        counters(chunk_done, ("chunk", 8, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
                  ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles))
         tile_done, layer_done = wrap["out_y"], wrap["tile"]
 
@@ -116,7 +118,9 @@ class LoopNest(wiring.Component):
                     m.next = "WAIT_TILE"
             with m.State("WAIT_TILE"):
                 m.d.comb += [self.o_busy.eq(1), self.o_waiting.eq(1)]
-                with m.If(self.i_tile_ready):
+                with m.If(self._stores):
+                    m.next = "JOIN"
+                with m.Elif(self.i_tile_ready):
                     m.d.comb += self.o_tile_take.eq(1)
                     m.d.sync += tile_first.eq(1)
                     m.next = "WALK"
@@ -127,7 +131,7 @@ class LoopNest(wiring.Component):
                 end_of_tile()
             with m.State("JOIN"):
                 m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1), step.residual.eq(1)]
-                with m.If(join_done):
+                with m.If(join_done & ~self._stores):
                     m.next = "WALK"
                 end_of_tile()
         return m
@@ -149,14 +153,17 @@ class LoopNest(wiring.Component):
         step = self.o.payload
         position_step = Signal(3)
         m.d.comb += position_step.eq(Mux(d.pool, d.stride << 1, d.stride))
-        # The first tap lies at -pad, and -1 = 3*(-1) + 2.
-        start_div, start_mod = Mux(d.pad == 0, 0, -1), Signal(2)
+        # The first column lies at -pad, and -1 = 3*(-1) + 2; the first row anywhere.
+        left_div, left_mod = Mux(d.pad == 0, 0, -1), Signal(2)
         with m.Switch(d.pad):
             with m.Case(1):
-                m.d.comb += start_mod.eq(2)
+                m.d.comb += left_mod.eq(2)
             with m.Case(2):
-                m.d.comb += start_mod.eq(1)
+                m.d.comb += left_mod.eq(1)
+        starts: dict[str, tuple[Value, Value]] = {
+            "row": (d.top_div.as_signed(), d.top_mod), "col": (left_div, left_mod)}
         for axis, inner, outer, group in (("row", "pool_y", "out_y", "group_y"), ("col", "pool_x", "out_x", "group_x")):
+            start_div, start_mod = starts[axis]
             # origin: first position of the pool window; current: the position itself.
             origin_div = Signal.like(step.row_div, name=f"{axis}_origin_div")
             origin_mod = Signal(2, name=f"{axis}_origin_mod")
@@ -208,7 +215,7 @@ class LoopNest(wiring.Component):
             m.d.sync += resident_row.eq(d.weight_base)
         with m.If(tile_done & d.resident):
             m.d.sync += resident_row.eq(resident_row + d.tile_rows)
-        with m.If(tile_done & ~d.resident):
+        with m.If(tile_done & ~d.resident & ~self._stores):
             m.d.sync += half.eq(~half)
         row, phase = Signal(row_bits(self._config)), Signal(4)
         plane_row, plane_phase = Signal.like(row), Signal(4)  # of the weight plane's first block

@@ -1,11 +1,13 @@
 """The neuron unit: N integer LIF neurons side by side, one time step after the other (hw/spec/semantics.py)."""
 
 from amaranth import Module, Mux, Signal
+from amaranth.hdl import Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import DescriptorLayout, sums_layout
 from s2nn.hw.rtl.lif import LifLane, params_layout
+from s2nn.hw.rtl.membrane_buffer import MembraneBuffer
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.descriptor import Opcode
 
@@ -15,16 +17,18 @@ class NeuronArray(wiring.Component):
 
     Spiking layer: each of the chunk's steps leaks, adds its current, compares, resets. Image layer: the chunks' planes
     first add up to one current by Horner's rule, which then drives all T steps. Classifier: the membranes collect the
-    currents without threshold, and leave as logits after the last chunk.
+    currents without threshold, and leave as logits after the last chunk. A layer that is run chunk by chunk takes its
+    membranes from the membrane buffer and leaves them there.
 
     Members
     -------
-    i_descriptor : of the layer.
+    i_descriptor : of the layer. i_start : pulse, a layer begins.
     i_valid, i : finished sums; taken into a holding register as soon as it is free, so the array goes on.
     o_ready_next : the holding register is free in the next cycle.
     i_params_valid, i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
     o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
+    o_membrane_read, o_membrane_write : pulses, a word of the membrane buffer was read or written.
 
     Throughput: 2*time_lanes + 2 cycles per chunk. An image layer takes time_lanes + 2 cycles per chunk of its eight
     planes but the last, which takes time_lanes, and then 2 per time step and one per chunk of spikes.
@@ -34,6 +38,7 @@ class NeuronArray(wiring.Component):
         self._config = config
         super().__init__({
             "i_descriptor": In(DescriptorLayout),
+            "i_start": In(1),
             "i_valid": In(1),
             "o_ready_next": Out(1),
             "i": In(sums_layout(config)),
@@ -43,7 +48,7 @@ class NeuronArray(wiring.Component):
             "o": Out(stream.Signature(config.word_bits)),
             "o_logits": Out(stream.Signature(config.axi_data_bits)),
             "o_busy": Out(1),
-            "o_update": Out(1),
+            "o_update": Out(1), "o_membrane_read": Out(1), "o_membrane_write": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -86,6 +91,9 @@ class NeuronArray(wiring.Component):
             following = lanes[index + per_beat].o_membrane if index + per_beat < len(lanes) else 0
             m.d.comb += [lane.i_shift.eq(self.o_logits.valid & self.o_logits.ready), lane.i_membrane.eq(following)]
         m.d.comb += [self.o_logits.payload.word_select(k, 32).eq(lanes[k].o_membrane) for k in range(per_beat)]
+        chunk_done = Signal()  # the last step of a chunk fires
+        if self._config.membrane_words:
+            self._keep_membranes(m, lanes, begins=start & hold.tags.first_chunk, ends=chunk_done)
 
         held_next, release = Signal(), Signal()
         m.d.comb += [held_next.eq(Mux(held, ~release, self.i_valid)), self.o_ready_next.eq(~held_next),
@@ -135,6 +143,7 @@ class NeuronArray(wiring.Component):
                 m.d.sync += [step.eq(step + 1), t.eq(t + 1)]
                 m.next = "LEAK"
                 with m.If((t == time_lanes - 1) | is_last_step):
+                    m.d.comb += chunk_done.eq(1)
                     m.d.sync += [t.eq(0), may_start.eq(~classify & (~d.image_input | is_last_step))]
                     m.d.comb += release.eq(~d.image_input)
                     m.next = "EMIT"
@@ -146,7 +155,7 @@ class NeuronArray(wiring.Component):
                 with m.Elif(classify):
                     m.d.sync += may_start.eq(~last_chunk)
                     m.next = "IDLE"
-                    with m.If(last_chunk):
+                    with m.If(last_chunk & ~d.store_membranes):
                         m.next = "LOGITS"
                 with m.Elif(self.o.ready):
                     begin()
@@ -159,3 +168,15 @@ class NeuronArray(wiring.Component):
                         m.next = "IDLE"
         m.d.comb += self.o_busy.eq(held | ~fsm.ongoing("IDLE"))
         return m
+
+    def _keep_membranes(self, m: Module, lanes: list[LifLane], *, begins: Value, ends: Value) -> None:
+        """Membranes come from the buffer as a position begins, and go there as its chunk ends."""
+        m.submodules.membranes = membranes = MembraneBuffer(self._config)
+        loads, stores = self.i_descriptor.load_membranes, self.i_descriptor.store_membranes
+        m.d.sync += self.o_membrane_write.eq(ends & stores)
+        m.d.comb += [membranes.i_rewind.eq(self.i_start), membranes.i_advance.eq(begins),
+                     self.o_membrane_read.eq(begins & loads), membranes.i_write.eq(self.o_membrane_write)]
+        for index, lane in enumerate(lanes):
+            m.d.comb += membranes.i_membranes[index].eq(lane.o_membrane)
+            with m.If(self.o_membrane_read):
+                m.d.comb += [lane.i_shift.eq(1), lane.i_membrane.eq(membranes.o[index])]

@@ -24,7 +24,7 @@ class PoolUnit(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         words = stream.Signature(config.word_bits)
-        super().__init__({"i_pool": In(1), "i_sum": In(1), "i_chunks": In(6), "i_start": In(1), "i": In(words),
+        super().__init__({"i_pool": In(1), "i_sum": In(1), "i_chunks": In(8), "i_start": In(1), "i": In(words),
                           "o": Out(words)})
 
     def elaborate(self, platform: object) -> Module:
@@ -34,8 +34,8 @@ class PoolUnit(wiring.Component):
         m.submodules.partial = partial = memory.Memory(shape=planes, depth=self._config.max_chunks, init=[])
         write = partial.write_port()
         read = partial.read_port(transparent_for=(write,))
-        chunk, next_chunk, member = Signal(6), Signal(6), Signal(2)  # member: position within the pool window
-        last_chunk = Signal(6, reset_less=True)
+        chunk, next_chunk, member = Signal(8), Signal(8), Signal(2)  # member: position within the pool window
+        last_chunk = Signal(8, reset_less=True)
         m.d.sync += last_chunk.eq(self.i_chunks - 1)
         plane, last_plane = Signal(range(SUM_PLANES)), Signal()
         before, after, moves = Signal(planes), Signal(planes), Signal()

@@ -25,7 +25,7 @@ CONTROL = data.StructLayout({name.lower(): 1 for name in Control.__members__})
 #: Fields of the status register.
 STATUS = data.StructLayout({name.lower(): 1 for name in Status.__members__})
 #: Registers that only hold a value for the engine, which sees it as `o_<name>`.
-VALUES = ("image_address", "descriptor_offset", "input_address", "output_address")
+VALUES = ("image_address", "descriptor_offset", "input_address", "output_address", "scratch_address")
 
 
 class RegisterFile(wiring.Component):
@@ -40,11 +40,11 @@ class RegisterFile(wiring.Component):
     axi : In(Axi4LiteSignature); addresses of `ADDRESS_BITS`, whole words: the two lowest bits are ignored.
     o_keep_weights : Out(1); as last written.
     o_start : Out(1); high for one cycle when the start bit was written while `i_busy` was low.
-    o_image_address, o_descriptor_offset, o_input_address, o_output_address : Out(32); not latched by a start: the
-        host must leave them alone while the engine is busy.
+    o_image_address, o_descriptor_offset, o_input_address, o_output_address, o_scratch_address : Out(32); not latched
+        by a start: the host must leave them alone while the engine is busy.
     i_busy : In(1); must rise no later than the cycle after `o_start`: a second start cannot be written before.
     i_done : In(1); high for one cycle at the end of a run.
-    i_error_code : In(8), i_layer : In(8); held by the engine.
+    i_error_code : In(8), i_layer : In(16); held by the engine.
     i_counters : In(ArrayLayout(32, len(COUNTERS))), in the order of `COUNTERS`.
     o_irq : Out(1); high while done and the interrupt is enabled.
 
@@ -68,6 +68,7 @@ class RegisterFile(wiring.Component):
     o_descriptor_offset: Signal
     o_input_address: Signal
     o_output_address: Signal
+    o_scratch_address: Signal
     i_busy: Signal
     i_done: Signal
     i_error_code: Signal
@@ -85,7 +86,7 @@ class RegisterFile(wiring.Component):
             "i_busy": In(1),
             "i_done": In(1),
             "i_error_code": In(8),
-            "i_layer": In(8),
+            "i_layer": In(16),
             "i_counters": In(data.ArrayLayout(32, len(COUNTERS))),
             "o_irq": Out(1),
         })

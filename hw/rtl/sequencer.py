@@ -1,7 +1,8 @@
 """Runs a program layer by layer, and says in each cycle what the engine is waiting for."""
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.engine import events_layout
@@ -24,21 +25,22 @@ class Sequencer(wiring.Component):
     i_descriptor_valid, i_descriptor : the next layer. o_take, o_start_input, o_start_layer : pulses to the engine.
     i_input_busy, i_loop_busy, i_waiting, i_pipeline_busy, i_events : what the engine is doing.
     i_engine_error : ErrorCode of the engine. i_read_error, i_write_error : pulses from the DMAs.
-    i_logits_valid : logits wait to be written. o_write : pulse, ask the write DMA. i_write_done : pulse.
+    i_writes_valid : logits or words of a map wait to be written. o_write : pulse, ask the write DMA. i_write_done :
+        pulse.
     i_read_idle, i_write_idle : of the DMAs.
     o_cause_valid, o_cause : what this cycle is spent on.
     """
 
     def __init__(self, config: AcceleratorConfig):
         super().__init__({
-            "i_start": In(1), "o_busy": Out(1), "o_done": Out(1), "o_error_code": Out(ErrorCode), "o_layer": Out(8),
+            "i_start": In(1), "o_busy": Out(1), "o_done": Out(1), "o_error_code": Out(ErrorCode), "o_layer": Out(16),
             "o_engine_start": Out(1), "o_engine_reset": Out(1), "o_discard": Out(1),
             "i_descriptor_valid": In(1), "i_descriptor": In(DescriptorLayout),
             "o_take": Out(1), "o_start_input": Out(1), "o_start_layer": Out(1),
             "i_input_busy": In(1), "i_loop_busy": In(1), "i_waiting": In(1), "i_pipeline_busy": In(1),
             "i_events": In(events_layout(config)),
             "i_engine_error": In(ErrorCode), "i_read_error": In(1), "i_write_error": In(1),
-            "i_logits_valid": In(1), "o_write": Out(1), "i_write_done": In(1),
+            "i_writes_valid": In(1), "o_write": Out(1), "i_write_done": In(1),
             "i_read_idle": In(1), "i_write_idle": In(1),
             "o_cause_valid": Out(1), "o_cause": Out(Cause),
         })
@@ -46,6 +48,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         opcode, last = Signal(8), Signal()
+        loads, writes = Signal(), Signal()  # what the descriptor does beside, or instead of, running a layer
         m.d.comb += [self.o_cause_valid.eq(self.o_busy), self.o_cause.eq(Cause.SEQUENCE)]
         error = Signal(ErrorCode)
         with m.If(self.i_engine_error != ErrorCode.NONE):
@@ -72,14 +75,15 @@ class Sequencer(wiring.Component):
             with m.State("NEXT"):
                 with m.If(self.i_descriptor_valid):
                     m.d.comb += self.o_take.eq(1)
-                    m.d.sync += [opcode.eq(self.i_descriptor.opcode), last.eq(self.i_descriptor.last)]
+                    m.d.sync += [opcode.eq(self.i_descriptor.opcode), last.eq(self.i_descriptor.last),
+                                 writes.eq(self._writes(self.i_descriptor))]
                     m.next = "BEGIN"
                 abort_on_error()
             with m.State("BEGIN"):
-                m.d.comb += [self.o_start_input.eq(opcode == Opcode.LOAD_INPUT),
-                             self.o_start_layer.eq(opcode != Opcode.LOAD_INPUT)]
+                m.d.comb += [loads.eq((opcode == Opcode.LOAD_INPUT) | (opcode == Opcode.LOAD_MAP)),
+                             self.o_start_input.eq(loads), self.o_start_layer.eq(~loads)]
                 m.next = "RUN"
-                with m.If(opcode == Opcode.LOAD_INPUT):
+                with m.If(loads):
                     m.next = "LOAD"
                 abort_on_error()
             with m.State("LOAD"):
@@ -89,10 +93,10 @@ class Sequencer(wiring.Component):
                 abort_on_error()
             with m.State("RUN"):
                 self._explain_run(m)
-                with m.If(self.i_logits_valid):
+                with m.If(self.i_writes_valid):
                     m.d.comb += self.o_write.eq(1)
                     m.next = "WRITE"
-                with m.Elif(~self.i_loop_busy & ~self.i_pipeline_busy & (opcode != Opcode.CLASSIFY)):
+                with m.Elif(~self.i_loop_busy & ~self.i_pipeline_busy & ~writes):
                     m.next = "END"
                 abort_on_error()
             with m.State("WRITE"):
@@ -119,6 +123,12 @@ class Sequencer(wiring.Component):
                     m.next = "DONE"
         m.d.comb += self.o_busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("DONE")))
         return m
+
+    @staticmethod
+    def _writes(descriptor: data.View) -> Value:
+        """The step ends with a write to DRAM."""
+        logits = (descriptor.opcode == Opcode.CLASSIFY) & ~descriptor.store_membranes
+        return logits | (descriptor.opcode == Opcode.STORE_MAP)
 
     def _explain_run(self, m: Module) -> None:
         """The cause of a cycle while a layer runs, the most direct one first."""

@@ -66,8 +66,8 @@ class SpikeWriter(wiring.Component):
         ]
 
         write, word = residual.o.valid, residual.o.payload
-        plane, chunk, number = Signal(3), Signal(6), Signal(8)
-        last_plane, last_chunk, last_of_map = Signal(), Signal(), Signal(6, reset_less=True)
+        plane, chunk, number = Signal(3), Signal(8), Signal(8)
+        last_plane, last_chunk, last_of_map = Signal(), Signal(), Signal(8, reset_less=True)
         m.d.sync += last_of_map.eq(d.out_chunks - 1)
         m.d.comb += [last_plane.eq(plane + 1 == d.out_planes), last_chunk.eq(last_plane & (chunk == last_of_map))]
         address = self._walk(m, d, position_done=write & last_chunk)

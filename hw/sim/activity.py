@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from s2nn.hw.sim.functional import FunctionalResult, Map, pad_map
 from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
-from s2nn.hw.spec.build import descriptors
+from s2nn.hw.spec.build import LayerRun, descriptors, layer_runs
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program
 from s2nn.hw.spec.registers import COUNTERS, Stream
 
-#: Name of the step that loads the input image; the steps after it are named after their layers.
+#: Name of the steps that load the input; the others are named after the layers that they are done for.
 LOAD_INPUT = "load_input"
 #: Read streams as their counters spell them: descriptor, codebook, params, index, input.
 READ_STREAMS = tuple(stream.name.lower() for stream in Stream)
@@ -35,18 +36,34 @@ class Addresses:
     image: int
     input: int
     output: int
+    scratch: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """Expected counters of one image: `steps` holds (name, counters) of the input load and of each layer, in order."""
+    """Expected counters of one image: `steps` holds (name, counters) of each descriptor, in order."""
 
     steps: tuple[tuple[str, Mapping[str, int]], ...]
+
+    @property
+    def layers(self) -> tuple[tuple[str, Mapping[str, int]], ...]:
+        """The same for the input load and each layer, with all that is done for it."""
+        return by_layer(self.steps)
 
     @property
     def total(self) -> dict[str, int]:
         """Counters of the whole run, as the registers show them at its end."""
         return {name: sum(counters[name] for _, counters in self.steps) for name in EXPECTED_COUNTERS}
+
+
+def by_layer(steps: Sequence[tuple[str, Mapping[str, int]]]) -> tuple[tuple[str, Mapping[str, int]], ...]:
+    """Counters of steps with the same name added up, in the order of their first steps."""
+    sums: dict[str, dict[str, int]] = {}
+    for name, counters in steps:
+        total = sums.setdefault(name, dict.fromkeys(counters, 0))
+        for counter, value in counters.items():
+            total[counter] += value
+    return tuple(sums.items())
 
 
 def bursts(address: int, size_bytes: int, *, axi_bytes: int) -> Iterator[tuple[int, int]]:
@@ -81,23 +98,79 @@ def expected_activity(config: AcceleratorConfig, program: Program, image: Memory
     fields = descriptors(image)
     traffic = {kept: [_traffic(config, step, index, image, addresses, kept=kept) for index, step in enumerate(fields)]
                for kept in (False, True)}
-    _, height, width = program.in_shape
     activities = []
-    for b, pixels in enumerate(images):
-        maps = {INPUT: pixels} | {layer.name: layer.spikes[b] for layer in result.layers}
-        load = {"spike_buffer.word_writes": height * width * fields[0]["out_chunks"]}
-        kept = b > 0
-        steps = [(LOAD_INPUT, _counters(traffic[kept][0], load))]
-        for index, layer in enumerate(program.layers):
-            lanes = window_lanes(config, layer, presented(config, program, layer, maps[layer.source]))
-            work = expected_work(config, layer, fields[index + 1], lanes)
-            if layer.kind == "conv":
-                work["neuron.spikes"] = int(result.layers[index].fired[b])
-            if kept and fields[index + 1]["resident"]:
-                work["weight_buffer.slice_writes"] = 0
-            steps.append((layer.name, _counters(traffic[kept][index + 1], work)))
+    for b in range(len(images)):
+        steps = []
+        for index, work in enumerate(image_work(config, program, fields, images, result, b)):
+            counters = _counters(traffic[b > 0][index], work.counters)
+            if b > 0 and fields[index]["resident"]:
+                counters["weight_buffer.slice_writes"] = 0
+            steps.append((work.name, counters))
         activities.append(Activity(steps=tuple(steps)))
     return activities
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepWork:
+    """On-chip work of one descriptor for one image.
+
+    Parameters
+    ----------
+    name : of the layer that it is for, or LOAD_INPUT. counters : on-chip ones, where they are not 0.
+    lanes_with_spike : `window_lanes` of the positions and passes that it runs; None for a load or store.
+    """
+
+    name: str
+    counters: dict[str, int]
+    lanes_with_spike: NDArray[np.uint8] | None = None
+
+
+def image_work(config: AcceleratorConfig, program: Program, fields: Sequence[Mapping[str, int]],
+               inputs: NDArray[np.uint8], result: FunctionalResult, number: int) -> Iterator[StepWork]:
+    """The work of each descriptor on input `number` of the batch that `result` belongs to."""
+    maps: dict[str, Map] = {INPUT: inputs[number]} | {layer.name: layer.spikes[number] for layer in result.layers}
+    current, lanes = None, np.zeros(0, dtype=np.uint8)
+    for step, run in zip(fields, layer_runs(fields), strict=True):
+        layer = program.layers[step["layer"]]
+        positions = step["out_height"] * step["out_width"]
+        if run is None and step["opcode"] == Opcode.STORE_MAP:
+            yield StepWork(name=layer.name, counters={"spike_buffer.word_reads": positions * step["in_chunks"]})
+        elif run is None:
+            name = LOAD_INPUT if step["opcode"] == Opcode.LOAD_INPUT else layer.name
+            yield StepWork(name=name, counters={"spike_buffer.word_writes": positions * step["out_chunks"]})
+        else:
+            if current is not layer:
+                current = layer
+                lanes = window_lanes(config, layer, presented(config, program, layer, maps[layer.source]))
+            part = _of_run(lanes, layer, run, planes=step["in_planes"])
+            work = expected_work(config, layer, step, part, run.rows)
+            if layer.kind == "conv":
+                fired = result.layers[run.layer].fired[number]  # (T, rows)
+                steps, rows = _steps(config, run), _computed(layer, run.rows)
+                work["neuron.spikes"] = int(fired[steps, rows.start:rows.stop].sum())
+            yield StepWork(name=layer.name, counters=work, lanes_with_spike=part)
+
+
+def _of_run(lanes_with_spike: NDArray[np.uint8], layer: Layer, run: LayerRun, *, planes: int) -> NDArray[np.uint8]:
+    """The part of a layer's window lanes, (passes, blocks, lanes, H', W'), that one descriptor runs."""
+    rows = _computed(layer, run.rows)
+    part = lanes_with_spike[..., rows.start:rows.stop, :]
+    if run.chunk is None or layer.image_input:
+        return part
+    return part[run.chunk * planes:(run.chunk + 1) * planes]
+
+
+def _computed(layer: Layer, rows: range) -> range:
+    """Rows of the output before pooling."""
+    side = 2 if layer.pool else 1
+    return range(side * rows.start, side * rows.stop)
+
+
+def _steps(config: AcceleratorConfig, run: LayerRun) -> slice:
+    """Time steps that a descriptor runs."""
+    if run.chunk is None:
+        return slice(None)
+    return slice(run.chunk * config.time_lanes, (run.chunk + 1) * config.time_lanes)
 
 
 def _counters(*parts: Mapping[str, int]) -> dict[str, int]:
@@ -138,17 +211,22 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     descriptor = addresses.image + image.offset(SectionKind.DESCRIPTORS) + DESCRIPTOR_BYTES * index
     tile_bytes, params_bytes = fields["tile_beats"] * config.axi_bytes, config.params_beats * config.axi_bytes
     requests: dict[str, list[tuple[int, int]]] = {"descriptor_read": [(descriptor, DESCRIPTOR_BYTES)]}
-    if index == 0:
-        requests["input_read"] = [(addresses.input, tile_bytes)]
-    else:
-        requests["codebook_read"] = [(addresses.image + fields["codebook_offset"],
-                                      fields["codebook_beats"] * config.axi_bytes)]
-        index_bytes = 0 if kept and fields["resident"] else tile_bytes
-        for stream, start, size in (("params_read", fields["params_offset"], params_bytes),
-                                    ("index_read", fields["index_offset"], index_bytes)):
-            requests[stream] = [(addresses.image + start + size * tile, size) for tile in range(fields["tiles"])]
-        if fields["last"]:
-            requests["logits_write"] = [(addresses.output, config.logits_beats * config.axi_bytes)]
+    match fields["opcode"]:
+        case Opcode.LOAD_INPUT:
+            requests["input_read"] = [(addresses.input + fields["index_offset"], tile_bytes)]
+        case Opcode.LOAD_MAP:
+            requests["map_read"] = [(addresses.scratch + fields["index_offset"], tile_bytes)]
+        case Opcode.STORE_MAP:
+            requests["map_write"] = [(addresses.scratch + fields["index_offset"], tile_bytes)]
+        case _:
+            requests["codebook_read"] = [(addresses.image + fields["codebook_offset"],
+                                          fields["codebook_beats"] * config.axi_bytes)]
+            index_bytes = 0 if is_kept(fields, keep_weights=kept) else tile_bytes
+            for stream, start, size in (("params_read", fields["params_offset"], params_bytes),
+                                        ("index_read", fields["index_offset"], index_bytes)):
+                requests[stream] = [(addresses.image + start + size * tile, size) for tile in range(fields["tiles"])]
+            if fields["opcode"] == Opcode.CLASSIFY and not fields["store_membranes"]:
+                requests["logits_write"] = [(addresses.output, config.logits_beats * config.axi_bytes)]
     counters = {}
     for stream, parts in requests.items():
         counters[f"dram.{stream}_bytes"] = sum(size for _, size in parts)
@@ -156,35 +234,47 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     return counters
 
 
+def is_kept(fields: Mapping[str, int], *, keep_weights: bool) -> bool:
+    """The weights that a descriptor names are in the weight buffer already."""
+    return bool(fields["resident"] and (keep_weights or fields["reuse_weights"]))
+
+
 def expected_work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, int],
-                  lanes_with_spike: NDArray[np.uint8]) -> dict[str, int]:
-    """On-chip counters of one layer, without its spikes, from its descriptor and the `window_lanes` of its input."""
+                  lanes_with_spike: NDArray[np.uint8], rows: range) -> dict[str, int]:
+    """On-chip counters of what one descriptor runs of a layer, without its spikes, from the `window_lanes` of its
+    input and the rows of the output that it makes."""
     tiles, steps, is_conv = fields["tiles"], fields["steps"], layer.kind == "conv"
-    _, height, width = layer.conv_shape
+    computed, width = _computed(layer, rows), layer.conv_shape[2]
     active = lanes_with_spike > 0
     times = tiles * fields["planes"]  # every window is presented once per output tile and weight plane
     windows = times * int(active.sum())
-    out_words = layer.out_shape[1] * layer.out_shape[2] * tiles * fields["out_chunks"]
+    out_words = len(rows) * layer.out_shape[2] * tiles * fields["out_chunks"]
     words_read = times * len(lanes_with_spike) * fields["in_blocks"] * taps_on_map(
-        size=layer.in_shape[1:], positions=(height, width), kernel=layer.kernel, stride=layer.stride, pad=layer.pad)
+        size=layer.in_shape[1:], positions=(computed, range(width)), kernel=layer.kernel, stride=layer.stride,
+        pad=layer.pad)
+    slice_writes = 0 if is_kept(fields, keep_weights=False) else tiles * fields["tile_beats"] * config.slices_per_beat
+    positions = tiles * len(computed) * width
     return {
         "array.active_windows": windows,
         "array.silent_blocks": times * int((~active.any(axis=2)).sum()),
         "array.adds": times * config.lanes * int(lanes_with_spike.sum()),
         "weight_buffer.slice_reads": windows * fields["symbol_bits"],
-        "weight_buffer.slice_writes": tiles * fields["tile_beats"] * config.slices_per_beat,
+        "weight_buffer.slice_writes": slice_writes,
         "spike_buffer.word_reads": words_read + out_words * fields["residual_planes"],
         "spike_buffer.word_writes": out_words * fields["out_planes"] if is_conv else 0,
-        "neuron.updates": config.lanes * steps * height * width * tiles,
+        "membrane_buffer.word_reads": positions * fields["load_membranes"],
+        "membrane_buffer.word_writes": positions * fields["store_membranes"],
+        "neuron.updates": config.lanes * steps * positions,
     }
 
 
-def taps_on_map(*, size: Sequence[int], positions: Sequence[int], kernel: Sequence[int], stride: int,
+def taps_on_map(*, size: Sequence[int], positions: Sequence[range], kernel: Sequence[int], stride: int,
                 pad: int) -> int:
-    """Pairs of an output position and a kernel tap that lies on the map; size, positions, kernel: (height, width)."""
+    """Pairs of an output position and a kernel tap that lies on the map; size, kernel: (height, width); positions: rows
+    and columns."""
     pairs = 1
-    for extent, count, taps in zip(size, positions, kernel, strict=True):
-        places = (np.arange(count) * stride - pad)[:, None] + np.arange(taps)  # (positions, taps)
+    for extent, computed, taps in zip(size, positions, kernel, strict=True):
+        places = (np.asarray(computed) * stride - pad)[:, None] + np.arange(taps)  # (positions, taps)
         pairs *= int(((places >= 0) & (places < extent)).sum())
     return pairs
 

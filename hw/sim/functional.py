@@ -33,7 +33,7 @@ class LayerResult:
     name : of the layer.
     spikes : (B, T, C, H, W), after pooling or the residual: what the next layers read. bool, or uint8 where spikes were
         added up.
-    fired : (B,) spikes fired before pooling, over all steps and computed positions.
+    fired : (B, T, H) spikes fired before pooling, by step and computed row.
     membrane : (B, C, H, W) potential after the last step's reset, before pooling.
     """
 
@@ -141,7 +141,7 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
     for step in range(current.shape[1]):
         membrane, spikes[:, step] = lif_step(membrane, current[:, step], theta=theta, leak_factor=layer.leak,
                                              leak_bits=leak_bits, soft_reset=layer.soft_reset)
-    fired = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64)
+    fired = spikes.sum(axis=(2, 4), dtype=np.int64)
     passed_on = _pool(layer, spikes) if layer.pool else spikes
     return LayerResult(name=layer.name, spikes=passed_on, fired=fired, membrane=membrane)
 

@@ -1,6 +1,6 @@
 """Between a `Program` and its `MemoryImage`, in both directions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s2nn.hw.spec import packing
@@ -10,11 +10,12 @@ from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
 from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape, Weights
+from s2nn.hw.spec.schedule import Schedule, plan_run
 
 
-def build_image(config: AcceleratorConfig, program: Program) -> MemoryImage:
+def build_image(config: AcceleratorConfig, program: Program, schedule: Schedule | None = None) -> MemoryImage:
     """Pack a program for a configuration; a program that the configuration cannot hold is refused."""
-    blank = bytes(DESCRIPTOR_BYTES * (len(program.layers) + 1))
+    blank = bytes(DESCRIPTOR_BYTES * len(plan_run(config, program, schedule).steps))
     sections = [Section(SectionKind.DESCRIPTORS, 0, blank)]
     for index, layer in enumerate(program.layers):
         if layer.weights.codebook is not None:
@@ -28,7 +29,7 @@ def build_image(config: AcceleratorConfig, program: Program) -> MemoryImage:
         params=draft.offset(SectionKind.PARAMS, index),
         index=draft.offset(SectionKind.INDEX, index),
     ) for index, layer in enumerate(program.layers)]
-    words = [DESCRIPTOR.pack(fields) for fields in describe(config, program, offsets)]
+    words = [DESCRIPTOR.pack(fields) for fields in describe(config, program, offsets, schedule)]
     data = b"".join(word.to_bytes(DESCRIPTOR_BYTES, "little") for word in words)
     return MemoryImage(config.digest, (Section(SectionKind.DESCRIPTORS, 0, data), *sections[1:]))
 
@@ -43,6 +44,36 @@ def descriptors(image: MemoryImage) -> list[dict[str, int]]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerRun:
+    """What a descriptor does of a layer.
+
+    layer : its number. rows : of its output, after pooling. chunk : of time steps, the only one; None: all.
+    """
+
+    layer: int
+    rows: range
+    chunk: int | None
+
+
+def layer_runs(fields: Sequence[Mapping[str, int]]) -> list[LayerRun | None]:
+    """By descriptor what it runs; None where it loads or stores a map."""
+    found: list[LayerRun | None] = []
+    top, chunk, layer = 0, 0, -1
+    for descriptor in fields:
+        if descriptor["opcode"] not in (Opcode.CONV, Opcode.CLASSIFY):
+            found.append(None)
+            continue
+        if descriptor["layer"] != layer:
+            top, layer = 0, descriptor["layer"]
+        chunk = chunk + 1 if descriptor["load_membranes"] else 0
+        rows, is_partial = range(top, top + descriptor["out_height"]), bool(chunk or descriptor["store_membranes"])
+        found.append(LayerRun(layer=layer, rows=rows, chunk=chunk if is_partial else None))
+        if not descriptor["store_membranes"]:
+            top = rows.stop
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerNames:
     """What an image does not say of a layer: its name, its maps' names, and its channels without padding."""
 
@@ -52,26 +83,35 @@ class LayerNames:
     c_out: int
 
 
-def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str, layers: Sequence[LayerNames],
-                    spike_input: bool, logit_scale: float) -> Program:
+def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str, in_shape: Shape,
+                    layers: Sequence[LayerNames], spike_input: bool, logit_scale: float) -> Program:
     """A program from the bytes that the accelerator reads, so that the golden model runs what is packed.
 
     What the image does not hold comes from the manifest; that both belong together shows when the program is packed
     again.
     """
-    head, *steps = descriptors(image)
-    if head["opcode"] != Opcode.LOAD_INPUT or len(steps) != len(layers) or not layers:
-        raise ImageFormatError("must start with LOAD_INPUT and describe each layer of the manifest",
-                               value=(head["opcode"], len(steps)), field="descriptors")
-    shapes: dict[str, Shape] = {INPUT: (head["in_channels"], head["in_height"], head["in_width"])}
+    # By layer, the descriptors that run it: band by band, and in each band chunk by chunk.
+    by_layer: dict[int, list[dict[str, int]]] = {}
+    for fields in descriptors(image):
+        if fields["opcode"] in (Opcode.CONV, Opcode.CLASSIFY):
+            by_layer.setdefault(fields["layer"], []).append(fields)
+    if sorted(by_layer) != list(range(len(layers))) or not layers:
+        raise ImageFormatError(f"must run each of the manifest's {len(layers)} layers", value=sorted(by_layer),
+                               field="descriptors")
+    channels, height, width = in_shape
+    shapes: dict[str, Shape] = {INPUT: (channels, height, width)}
     recovered = []
-    for index, (fields, names) in enumerate(zip(steps, layers, strict=True)):
+    for index, names in enumerate(layers):
         if names.source not in shapes:
             raise ImageFormatError(f"must be one of {', '.join(shapes)}", value=names.source, field="source")
-        layer = _recover_layer(config, image, fields, index, names, shapes[names.source], logit_scale)
+        bands = [fields for fields in by_layer[index] if not fields["load_membranes"]]
+        whole = bands[0] | {"out_height": sum(fields["out_height"] for fields in bands)}
+        layer = _recover_layer(config, image, whole, index, names, shapes[names.source], logit_scale)
         recovered.append(layer)
         shapes[names.name] = layer.out_shape
-    return Program(name=name, steps=steps[0]["steps"], spike_input=spike_input, leak_bits=config.leak_bits,
+    num_bands = sum(1 for fields in by_layer[0] if not fields["load_membranes"])
+    steps = sum(fields["steps"] for fields in by_layer[0]) // num_bands
+    return Program(name=name, steps=steps, spike_input=spike_input, leak_bits=config.leak_bits,
                    fraction_bits=config.fraction_bits, layers=tuple(recovered))
 
 

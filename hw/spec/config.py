@@ -15,7 +15,7 @@ GROUP_TAPS = 9
 PIXEL_BITS = 8
 #: Most bit planes of an activation: sums of spikes up to 15.
 MAX_ACTIVATION_PLANES = 4
-#: Most chunks of time steps that a descriptor can name.
+#: Most chunks of time steps that a net may have.
 MAX_CHUNKS = 63
 #: Bytes of one layer descriptor in DRAM.
 DESCRIPTOR_BYTES = 64
@@ -54,6 +54,8 @@ class AcceleratorConfig:
     weight_rows : rows of each of the nine weight banks, per half of the double buffer; a row is `lanes` bits.
     resident_rows : further rows of each bank, for layers whose weights stay from one image to the next.
     spike_words : words of each of the nine spike banks; a word is lanes*time_lanes bits.
+    membrane_words : words of the membrane buffer, of lanes*membrane_bits bits each, which the schedule `per_step`
+        needs; 0 builds none.
     accumulator_bits : unsigned accumulator of popcounts, per lane and time lane.
     membrane_bits : signed membrane potential, per lane.
     fraction_bits : fractional bits of the membrane in spiking layers (accumulators are shifted left by it).
@@ -71,6 +73,7 @@ class AcceleratorConfig:
     weight_rows: int = 1024
     resident_rows: int = 0
     spike_words: int = 1024
+    membrane_words: int = 0
     accumulator_bits: int = 20
     membrane_bits: int = 24
     fraction_bits: int = 4
@@ -91,6 +94,8 @@ class AcceleratorConfig:
             (_is_power_of_two(self.weight_rows), "weight_rows", "must be a power of two"),
             (0 <= self.resident_rows <= 1 << 16, "resident_rows", f"must lie in 0..{1 << 16}"),
             (_is_power_of_two(self.spike_words), "spike_words", "must be a power of two"),
+            (self.membrane_words == 0 or _is_power_of_two(self.membrane_words), "membrane_words",
+             "must be 0 or a power of two"),
             (8 <= self.accumulator_bits <= 31, "accumulator_bits", "must lie in 8..31"),
             (self.accumulator_bits < self.membrane_bits <= 32, "membrane_bits",
              "must exceed accumulator_bits and be at most 32"),
@@ -164,6 +169,16 @@ class AcceleratorConfig:
     def spike_buffer_bytes(self) -> int:
         """Capacity of the nine spike banks."""
         return GROUP_TAPS * self.spike_words * self.word_bits // 8
+
+    @property
+    def membrane_buffer_bytes(self) -> int:
+        """Capacity of the membrane buffer."""
+        return self.membrane_words * self.lanes * self.membrane_bits // 8
+
+    @property
+    def spilled_word_bytes(self) -> int:
+        """Bytes that a word of the spike buffer takes in DRAM: whole beats."""
+        return ceil_div(self.word_bits, self.axi_data_bits) * self.axi_bytes
 
     @property
     def clock_period_ps(self) -> int:

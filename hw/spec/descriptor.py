@@ -5,6 +5,11 @@ from enum import IntEnum
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES
 from s2nn.hw.spec.fields import Field, Layout
 
+#: Bits of `top_div`, a two's complement number.
+TOP_BITS = 10
+#: Most words of a position of a map that is loaded or stored: what `in_chunks` and `out_chunks` can name.
+MAX_SPILLED_WORDS = 255
+
 
 class Residual(IntEnum):
     """How spikes are combined with a residual map."""
@@ -17,12 +22,16 @@ class Residual(IntEnum):
 class Opcode(IntEnum):
     """What a descriptor asks for. Zero is no opcode, so that an empty memory is refused."""
 
-    #: Read the input (hw/spec/packing.py) into the spike buffer as bit planes.
+    #: Read the input (hw/spec/packing.py), or rows of it, into the spike buffer as bit planes.
     LOAD_INPUT = 1
     #: Convolve, integrate and fire, pool, and write spikes to the spike buffer.
     CONV = 2
     #: Accumulate logits over all time steps of one position and write them to DRAM.
     CLASSIFY = 3
+    #: Read rows of a map from the scratch region of DRAM into the spike buffer.
+    LOAD_MAP = 4
+    #: Write a map, or rows of it, from the spike buffer to the scratch region.
+    STORE_MAP = 5
 
 
 DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
@@ -36,7 +45,9 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("gather", 1, "groups are nine consecutive inputs; otherwise 3x3 taps of one channel"),
     Field("shared_taps", 1, "gather: the weights start over at each tap of the kernel"),
     Field("residual", 2, "one of Residual"),
-    Field("pad", 2, "rows and columns of zeros around the input"),
+    Field("pad", 2, "columns of zeros around the input"),
+    Field("top_div", TOP_BITS, "first row of the first window in the input map, 3*div + mod; two's complement"),
+    Field("top_mod", 2, "remainder of that row, 0..2"),
     Field("stride", 2, "1 or 2"),
     Field("symbol_bits", 4, "slices of a group: eta for codebook layers, 9 for raw groups"),
     Field("planes", 4, "weight planes, 1..8, most significant first"),
@@ -47,7 +58,8 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("in_width", 10, "columns of the input map"),
     Field("in_channels", 10, "channels of the input image (LOAD_INPUT)"),
     Field("in_blocks", 8, "channel blocks of `lanes` channels in the input map"),
-    Field("in_chunks", 6, "chunks of time_lanes steps (of an image: bit planes) in the input map"),
+    Field("in_chunks", 8, "chunks of time_lanes steps (of an image: bit planes) that are read; of a store the words "
+                          "of a position"),
     Field("in_planes", 3, "bit planes of an input value, least significant first; 1 for spikes and for an image"),
     Field("in_base", 16, "first word of the input map in each spike bank"),
     Field("in_row_stride", 16, "words from one row of a bank to the next"),
@@ -58,7 +70,7 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("last_taps_x", 2, "columns of taps in the last group, 1..3; gather: 1"),
     Field("out_height", 10, "rows of the output map, after pooling"),
     Field("out_width", 10, "columns of the output map, after pooling"),
-    Field("out_chunks", 6, "chunks of time_lanes steps in the output map"),
+    Field("out_chunks", 8, "chunks of time_lanes steps that are written; of LOAD_MAP the words of a position"),
     Field("out_planes", 3, "bit planes of an output value, least significant first"),
     Field("out_base", 16, "first word of the output map in each spike bank"),
     Field("out_row_stride", 16, "words from one row of a bank to the next"),
@@ -68,16 +80,21 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("residual_row_stride", 16, "words from one row of a bank to the next"),
     Field("residual_col_stride", 12, "words from one column of a bank to the next"),
     Field("tiles", 8, "output tiles of `lanes` channels; channel blocks of the output map"),
+    Field("load_membranes", 1, "membranes go on from the membrane buffer; otherwise they start from 0"),
+    Field("store_membranes", 1, "membranes go to the membrane buffer; a classifier's instead of its logits"),
     Field("resident", 1, "the weights stay in the buffer from one image to the next"),
+    Field("reuse_weights", 1, "resident weights are in the buffer from an earlier descriptor of this image"),
     Field("weight_base", 17, "first row of tile 0 in each weight bank (resident)"),
     Field("tile_rows", 12, "rows of a tile in each weight bank"),
     Field("block_rows", 10, "weight rows that a full block of `lanes` groups takes, rounded down"),
     Field("block_phase", 4, "slices beyond block_rows (0..8)"),
     Field("last_block_rows", 10, "as block_rows, for the last block: of channels, or of a walk over gathered inputs"),
     Field("last_block_phase", 4, "as block_phase, for the last block"),
-    Field("tile_beats", 16, "AXI beats of the index stream of one tile, or of the input image (LOAD_INPUT)"),
+    Field("tile_beats", 16, "AXI beats of the index stream of one tile, or of what a load or store moves"),
     Field("codebook_beats", 8, "AXI beats of the codebook; 0 without one"),
     Field("codebook_offset", 32, "byte offset of the codebook in the image"),
     Field("params_offset", 32, "byte offset of the parameters of the first tile in the image"),
-    Field("index_offset", 32, "byte offset of the index stream of the first tile in the image"),
+    Field("index_offset", 32, "byte offset of the index stream of the first tile in the image; of a load or store in "
+                              "the input or the scratch region"),
+    Field("layer", 8, "number of the program's layer that this is done for, from 0"),
 ])

@@ -1,6 +1,7 @@
-"""From a `Program` and a configuration to layer descriptors: addresses, strides and limits, each checked here."""
+"""From the steps of a run to descriptors: addresses, strides and limits, each checked here."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from s2nn.hw.spec.config import (
     CODEWORD_BYTES,
@@ -10,43 +11,14 @@ from s2nn.hw.spec.config import (
     AcceleratorConfig,
     ceil_div,
 )
-from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
+from s2nn.hw.spec.descriptor import DESCRIPTOR, MAX_SPILLED_WORDS, TOP_BITS, Opcode, Residual
 from s2nn.hw.spec.errors import LoweringError
+from s2nn.hw.spec.maps import MapPlacement
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
-from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape
+from s2nn.hw.spec.program import Grouping, Layer, PoolOp, Program, ResidualOp
+from s2nn.hw.spec.schedule import Schedule, Step, plan_run
 
-
-@dataclass(frozen=True)
-class MapPlacement:
-    """Where a map lies in the nine banks: position (y, x) is in bank (y mod 3, x mod 3) at word
-    base + (y div 3)*row_stride + (x div 3)*col_stride + (chunk*planes + plane)*blocks + block. Plane 0 holds the lowest
-    bits of the values."""
-
-    shape: Shape
-    blocks: int
-    chunks: int
-    planes: int
-    base: int
-
-    @property
-    def col_stride(self) -> int:
-        """Words of one position."""
-        return self.blocks * self.planes * self.chunks
-
-    @property
-    def row_stride(self) -> int:
-        """Words of one row of a bank."""
-        return ceil_div(self.shape[2], 3) * self.col_stride
-
-    @property
-    def words(self) -> int:
-        """Words of the map in each bank."""
-        return ceil_div(self.shape[1], 3) * self.row_stride
-
-    @property
-    def end(self) -> int:
-        """Word after the map's last one in each bank."""
-        return self.base + self.words
+_NOTHING = {field.name: 0 for field in DESCRIPTOR.fields}
 
 
 @dataclass(frozen=True)
@@ -76,60 +48,6 @@ def place_resident(config: AcceleratorConfig, program: Program) -> dict[str, int
 def tile_rows(layer: Layer) -> int:
     """Rows that a tile takes in each weight bank."""
     return ceil_div(layer.num_groups * layer.weights.symbol_bits, GROUP_TAPS)
-
-
-def place_maps(config: AcceleratorConfig, program: Program) -> dict[str, MapPlacement]:
-    """A placement per map: the input, then the output of each spiking layer.
-
-    A map occupies its words from the layer that makes it to the last one that reads it. Maps are placed in order, each
-    at the lowest or at the highest free place: at the two ends in turn, which for a chain is the best there is, or all
-    low or all high, whichever holds the net. Raises `LoweringError` if none does.
-    """
-    tightest: LoweringError | None = None
-    for prefers_high in ((False, True), (False,), (True,)):
-        try:
-            return _place(config, program, prefers_high)
-        except LoweringError as error:
-            tightest = tightest or error
-    assert tightest is not None
-    raise tightest
-
-
-def _place(config: AcceleratorConfig, program: Program, prefers_high: tuple[bool, ...]) -> dict[str, MapPlacement]:
-    made = [INPUT, *(layer.name for layer in program.layers[:-1])]
-    last_reader = {name: index for index, layer in enumerate(program.layers)
-                   for name in (layer.source, layer.residual) if name is not None}
-    maps: dict[str, MapPlacement] = {}
-    for index, name in enumerate(made):  # map `index` is made by layer index - 1
-        live = [placed for other, placed in maps.items() if last_reader.get(other, -1) >= index - 1]
-        draft = _unplaced(config, program, name)
-        base = _free_base(draft.words, live, config.spike_words, high=prefers_high[index % len(prefers_high)])
-        if base is None:
-            sizes = " + ".join(str(placed.words) for placed in live)
-            raise LoweringError(f"the maps that a layer reads and makes must fit spike_words = {config.spike_words}",
-                                value=f"{sizes or 0} + {draft.words} words", field=f"map {name} {draft.shape}",
-                                source=program.name)
-        maps[name] = replace(draft, base=base)
-    return maps
-
-
-def _unplaced(config: AcceleratorConfig, program: Program, name: str) -> MapPlacement:
-    shape = program.in_shape if name == INPUT else program.layer(name).out_shape
-    is_image = name == INPUT and not program.spike_input
-    chunks = config.pixel_chunks if is_image else ceil_div(program.steps, config.time_lanes)
-    planes = 1 if is_image else program.peak(name).bit_length()
-    return MapPlacement(shape, ceil_div(shape[0], config.lanes), chunks, planes, 0)
-
-
-def _free_base(words: int, live: list[MapPlacement], limit: int, *, high: bool) -> int | None:
-    """Lowest or highest place for so many words beside the live maps, or None."""
-    candidates = [0, *(placed.end for placed in live)] if not high else [limit, *(placed.base for placed in live)]
-    bases = [start - words if high else start for start in candidates]
-    free = [base for base in bases if base >= 0 and base + words <= limit
-            and all(base + words <= placed.base or base >= placed.end for placed in live)]
-    if not free:
-        return None
-    return max(free) if high else min(free)
 
 
 def _check(config: AcceleratorConfig, program: Program, layer: Layer) -> None:
@@ -164,8 +82,9 @@ def _check(config: AcceleratorConfig, program: Program, layer: Layer) -> None:
             raise LoweringError(rule, value=value, field=field, source=f"layer {layer.name}")
 
 
-def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionOffsets]) -> list[dict[str, int]]:
-    """The descriptor fields of every step of the program: the input load, then each layer.
+def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionOffsets],
+             schedule: Schedule | None = None) -> list[dict[str, int]]:
+    """The descriptor fields of every step of the program's run, see `plan_run`.
 
     Raises `LoweringError` where the configuration cannot hold or express the program, and `ImageFormatError`
     (from the layout) where a number does not fit its field.
@@ -178,50 +97,97 @@ def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionO
     if chunks > config.max_chunks:
         raise LoweringError(f"time steps must fit {config.max_chunks} chunks of {config.time_lanes}",
                             value=program.steps, field="steps", source=program.name)
-    maps, resident = place_maps(config, program), place_resident(config, program)
-    steps = [_describe_input(config, program, maps[INPUT])]
-    for layer, places in zip(program.layers, offsets, strict=True):
+    for layer in program.layers:
         _check(config, program, layer)
-        steps.append(_describe_layer(config, program, layer, maps, resident.get(layer.name), places))
+    plan = plan_run(config, program, schedule)
+    # Under per_step all weights are fetched for every chunk: that is what it is there to measure.
+    refetches = any(step.chunk is not None for step in plan.steps)
+    resident = {} if refetches else place_resident(config, program)
+    steps = []
+    for step in plan.steps:
+        if step.is_layer:
+            steps.append(_describe_layer(config, program, step, resident.get(program.layers[step.layer].name),
+                                         offsets[step.layer]))
+        elif step.opcode == Opcode.LOAD_INPUT:
+            steps.append(_describe_input(config, program, step))
+        else:
+            steps.append(_describe_transfer(config, step, plan.scratch))
     steps[-1]["last"] = 1
     return steps
 
 
-def _describe_input(config: AcceleratorConfig, program: Program, source: MapPlacement) -> dict[str, int]:
-    channels, height, width = source.shape
+def _describe_input(config: AcceleratorConfig, program: Program, step: Step) -> dict[str, int]:
+    assert step.target is not None
+    channels, height, width = step.target.shape
     if channels > config.lanes:
         raise LoweringError(f"an input must have at most {config.lanes} channels", value=channels)
-    bytes_per_value = ceil_div(program.steps, PIXEL_BITS) if program.spike_input else 1
-    fields = {field.name: 0 for field in DESCRIPTOR.fields}
-    return fields | {
-        "opcode": Opcode.LOAD_INPUT,
+    row_bytes = channels * width * (ceil_div(program.steps, PIXEL_BITS) if program.spike_input else 1)
+    return _NOTHING | _target_fields(step.target) | {
+        "opcode": Opcode.LOAD_INPUT, "layer": step.layer,
         "in_height": height, "in_width": width, "in_channels": channels,
-        "out_height": height, "out_width": width, "out_chunks": source.chunks, "out_planes": 1,
-        "out_base": source.base, "out_row_stride": source.row_stride, "out_col_stride": source.col_stride,
-        "tiles": 1,
-        "tile_beats": ceil_div(channels * height * width * bytes_per_value * PIXEL_BITS, config.axi_data_bits),
+        "out_chunks": step.target.chunks, "out_planes": 1,
+        "tiles": 1, "tile_beats": ceil_div(height * row_bytes, config.axi_bytes),
+        "index_offset": step.rows.start * row_bytes,
     }
 
 
-def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, maps: dict[str, MapPlacement],
-                    weight_base: int | None, offsets: SectionOffsets) -> dict[str, int]:
-    weights, codebook, source = layer.weights, layer.weights.codebook, maps[layer.source]
+def _describe_transfer(config: AcceleratorConfig, step: Step, scratch: Mapping[str, int]) -> dict[str, int]:
+    """A load or store: the words of a position follow each other, as if each were a chunk of one block."""
+    placed, assigned = step.target or step.source, step.map
+    assert placed is not None and assigned is not None
+    if placed.col_stride > MAX_SPILLED_WORDS:
+        raise LoweringError(f"a spilled map must have at most {MAX_SPILLED_WORDS} words a position",
+                            value=placed.col_stride, field=f"map {assigned}", source="plan_run")
+    fields = _NOTHING | {
+        "opcode": step.opcode, "layer": step.layer, "tiles": 1,
+        "tile_beats": placed.rows_bytes(config, len(step.rows)) // config.axi_bytes,
+        "index_offset": scratch[assigned] + placed.rows_bytes(config, step.rows.start),
+        "out_height": placed.shape[1], "out_width": placed.shape[2],
+    }
+    if step.opcode == Opcode.LOAD_MAP:
+        return fields | _target_fields(placed) | {"out_chunks": placed.col_stride, "out_planes": 1}
+    return fields | _residual_fields(placed) | {
+        "residual": Residual.ADD, "residual_planes": 1, "in_chunks": placed.col_stride,
+        "in_height": placed.shape[1], "in_width": placed.shape[2]}
+
+
+def _target_fields(target: MapPlacement, base: int | None = None) -> dict[str, int]:
+    return {"out_height": target.shape[1], "out_width": target.shape[2],
+            "out_base": target.base if base is None else base,
+            "out_row_stride": target.row_stride, "out_col_stride": target.col_stride}
+
+
+def _residual_fields(residual: MapPlacement, base: int | None = None) -> dict[str, int]:
+    return {"residual_base": residual.base if base is None else base,
+            "residual_row_stride": residual.row_stride, "residual_col_stride": residual.col_stride}
+
+
+def _describe_layer(config: AcceleratorConfig, program: Program, step: Step, weight_base: int | None,
+                    offsets: SectionOffsets) -> dict[str, int]:
+    layer, source, residual = program.layers[step.layer], step.source, step.residual
+    assert source is not None
+    weights, codebook, chunk = layer.weights, layer.weights.codebook, step.chunk
     chunks = ceil_div(program.steps, config.time_lanes)
-    target = maps.get(layer.name) or MapPlacement(layer.out_shape, 1, 1, 1, 0)
-    residual = maps[layer.residual] if layer.residual is not None else MapPlacement((0, 0, 0), 0, 0, 0, 0)
+    target = step.target or MapPlacement(layer.out_shape, 1, 1, 1, 0)
+    is_last_chunk = chunk is None or chunk == chunks - 1
+    steps = program.steps
+    if chunk is not None:
+        steps = min(config.time_lanes, program.steps - chunk * config.time_lanes)
+    # All planes of an image are read in every chunk of time steps.
+    in_chunk = None if layer.image_input else chunk
     gather = layer.grouping is Grouping.INPUTS
     groups_y, groups_x = layer.kernel if gather else layer.kernel_groups
     taps = (1, 1) if gather else ((size - 1) % 3 + 1 for size in layer.kernel)
     last_taps_y, last_taps_x = taps
+    top = (2 if layer.pool else 1) * step.rows.start * layer.stride - layer.pad - step.source_top
     # A walk over the inputs goes block by block, `lanes` groups in each: channels, or sets of nine gathered words.
     walk = layer.groups_per_plane if gather else layer.in_shape[0]
     block_rows, block_phase = divmod(config.lanes * weights.symbol_bits, GROUP_TAPS)
     last_rows, last_phase = divmod(((walk - 1) % config.lanes + 1) * weights.symbol_bits, GROUP_TAPS)
     codebook_bytes = 0 if codebook is None else len(codebook) * CODEWORD_BYTES
     residuals = {None: Residual.NONE, ResidualOp.ADD: Residual.ADD, ResidualOp.IAND: Residual.IAND}
-    return {
-        "opcode": Opcode.CONV if layer.kind == "conv" else Opcode.CLASSIFY,
-        "last": 0,
+    fields = _NOTHING | _target_fields(target, target.chunk_base(chunk)) | {
+        "opcode": step.opcode, "layer": step.layer,
         "codebook": int(codebook is not None),
         "image_input": int(layer.image_input),
         "soft_reset": int(layer.soft_reset),
@@ -229,25 +195,25 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, m
         "gather": int(gather),
         "shared_taps": int(layer.shared_taps),
         "residual": residuals[layer.residual_op],
-        "pad": layer.pad,
+        "pad": layer.pad, "top_div": top // 3 % (1 << TOP_BITS), "top_mod": top % 3,
         "stride": layer.stride,
         "symbol_bits": weights.symbol_bits,
         "planes": weights.num_planes,
-        "steps": program.steps,
+        "steps": steps,
         "leak": layer.leak,
         "param_shift": layer.param_shift,
-        "in_height": source.shape[1], "in_width": source.shape[2], "in_channels": 0,
-        "in_blocks": source.blocks, "in_chunks": source.chunks, "in_planes": source.planes, "in_base": source.base,
+        "in_height": source.shape[1], "in_width": source.shape[2],
+        "in_blocks": source.blocks, "in_chunks": source.chunks if in_chunk is None else 1,
+        "in_planes": source.planes, "in_base": source.chunk_base(in_chunk),
         "in_row_stride": source.row_stride, "in_col_stride": source.col_stride,
         "groups_y": groups_y, "groups_x": groups_x,
         "last_taps_y": last_taps_y, "last_taps_x": last_taps_x,
-        "out_height": target.shape[1], "out_width": target.shape[2],
-        "out_chunks": chunks, "out_planes": target.planes, "out_base": target.base,
-        "out_row_stride": target.row_stride, "out_col_stride": target.col_stride,
-        "residual_planes": residual.planes, "residual_base": residual.base,
-        "residual_row_stride": residual.row_stride, "residual_col_stride": residual.col_stride,
+        "out_height": len(step.rows),
+        "out_chunks": chunks if chunk is None else 1, "out_planes": target.planes,
         "tiles": num_tiles(config, layer),
+        "load_membranes": int(chunk is not None and chunk > 0), "store_membranes": int(not is_last_chunk),
         "resident": int(weight_base is not None), "weight_base": weight_base or 0, "tile_rows": tile_rows(layer),
+        "reuse_weights": int(weight_base is not None and not step.first_band),
         "block_rows": block_rows, "block_phase": block_phase,
         "last_block_rows": last_rows, "last_block_phase": last_phase,
         "tile_beats": tile_bytes(config, layer) // config.axi_bytes,
@@ -256,3 +222,6 @@ def _describe_layer(config: AcceleratorConfig, program: Program, layer: Layer, m
         "params_offset": offsets.params,
         "index_offset": offsets.index,
     }
+    if residual is not None:
+        fields |= _residual_fields(residual, residual.chunk_base(chunk)) | {"residual_planes": residual.planes}
+    return fields

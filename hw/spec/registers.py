@@ -7,7 +7,7 @@ from typing import Literal
 #: Read from the identity register: "S2NN" as a little-endian word.
 IDENTITY = int.from_bytes(b"S2NN", "little")
 #: Version of registers, descriptors and memory image; raised by every change of one of them.
-VERSION = 2
+VERSION = 3
 
 
 class Control(IntFlag):
@@ -51,6 +51,8 @@ class Stream(IntEnum):
     PARAMS = 2
     INDEX = 3
     INPUT = 4
+    #: Maps that were spilled to the scratch region.
+    MAP = 5
 
 
 class Cause(IntEnum):
@@ -66,9 +68,9 @@ class Cause(IntEnum):
     WAIT_SPIKE = 3
     #: The neuron unit could not take the finished accumulators yet.
     NEURON = 4
-    #: Loading the input.
+    #: Loading the input, or a map.
     WAIT_INPUT = 5
-    #: Writing logits.
+    #: Writing logits, or a map.
     WAIT_WRITE = 6
     #: The end of a layer: pipeline and neuron unit run empty.
     DRAIN = 7
@@ -81,10 +83,11 @@ def _counter_names() -> tuple[str, ...]:
     names += [f"cycles.{cause.name.lower()}" for cause in Cause]
     names += [f"dram.{stream.name.lower()}_read_bytes" for stream in Stream]
     names += [f"dram.{stream.name.lower()}_read_bursts" for stream in Stream]
-    names += ["dram.logits_write_bytes", "dram.logits_write_bursts"]
+    names += [f"dram.{what}_write_{unit}" for what in ("logits", "map") for unit in ("bytes", "bursts")]
     names += ["array.active_windows", "array.silent_blocks", "array.adds"]
     names += ["weight_buffer.slice_reads", "weight_buffer.slice_writes"]
     names += ["spike_buffer.word_reads", "spike_buffer.word_writes"]
+    names += ["membrane_buffer.word_reads", "membrane_buffer.word_writes"]
     names += ["neuron.updates", "neuron.spikes"]
     return tuple(names)
 
@@ -96,6 +99,7 @@ def _counter_names() -> tuple[str, ...]:
 #: weight_buffer.slice_reads/writes: bank accesses of `lanes` bits; a symbol takes as many slices as it has bits.
 #: spike_buffer.word_reads/writes: bank accesses of lanes*time_lanes bits: of windows the banks whose tap lies on the
 #: map and in the kernel, gathered words and residuals one each; input planes are written, too.
+#: membrane_buffer.word_reads/writes: of lanes*membrane_bits bits each.
 #: neuron.updates: (lane, time step) membrane updates. neuron.spikes: spikes fired, before pooling.
 COUNTERS = _counter_names()
 
@@ -123,6 +127,7 @@ def _register_map() -> tuple[Register, ...]:
         ("descriptor_offset", "rw", "byte offset of the first descriptor in the image"),
         ("input_address", "rw", "byte address of the input, aligned to 64"),
         ("output_address", "rw", "byte address that logits are written to, aligned to 64"),
+        ("scratch_address", "rw", "byte address of the region that maps are spilled to, aligned to 64"),
         ("layer", "r", "number of the descriptor that runs, or ran last; 0 loads the input"),
     ]
     registers = [Register(name, 4 * index, access, doc) for index, (name, access, doc) in enumerate(fixed)]

@@ -35,7 +35,7 @@ async def run_job(dut):
     memory.load(0, Path(job["image"]).read_bytes())
     memory.start()
     await host.reset()
-    for name in ("image_address", "descriptor_offset", "input_address", "output_address"):
+    for name in ("image_address", "descriptor_offset", "input_address", "output_address", "scratch_address"):
         await host.write(name, job[name])
 
     changes: list[int] = []

@@ -28,7 +28,7 @@ module {top} #(
 
 {wires}
   wire probe_valid;
-  wire [7:0] probe_layer;
+  wire [15:0] probe_layer;
   wire [{probe_high}:0] probe;
   assign layer = probe_layer;
   integer log_file = 0;
@@ -66,7 +66,7 @@ def write_harness(side_file: Path, folder: Path) -> Path:
     bus = [port for name, port in ports.items() if name.startswith(_BUS)]
     outside = [port for name, port in ports.items() if not name.startswith(("probe", _BUS)) and name != "clk"]
     lines = ["  output reg clk", *(f"  {port['direction']} {_wire(port)}" for port in outside), "  output wire failed",
-             "  input wire [31:0] run_index", "  output wire [7:0] layer"]
+             "  input wire [31:0] run_index", "  output wire [15:0] layer"]
     of_memory = [f"      .s_axi_{port['name'].removeprefix(_BUS)}({port['name']})" for port in bus]
     path = folder / f"{TOP}.sv"
     folder.mkdir(parents=True, exist_ok=True)

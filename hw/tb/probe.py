@@ -1,6 +1,7 @@
 """The maps that the RTL wrote, from the log of its probe (see `s2nn.hw.tb.harness`)."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +22,53 @@ def read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: Mem
     side_file : the design's, see hw/rtl/verilog.py; it says where the probe's fields lie.
     """
     fields = json.loads(side_file.read_text())["probe"]
-    layers = {index: d for index, d in enumerate(build.descriptors(image)) if d["opcode"] == Opcode.CONV}
-    runs = [{index: np.zeros((d["tiles"], config.lanes, d["out_chunks"] * config.time_lanes, d["out_height"],
-                              d["out_width"]), dtype=np.uint8) for index, d in layers.items()} for _ in range(num_runs)]
+    descriptors = build.descriptors(image)
+    places = {number: _Place.of(config, step, run)
+              for number, (step, run) in enumerate(zip(descriptors, build.layer_runs(descriptors), strict=True))
+              if run is not None and step["opcode"] == Opcode.CONV}
+    sizes: dict[int, tuple[int, int]] = {}  # rows and time steps by layer
+    for place in places.values():
+        rows, steps = sizes.get(place.layer, (0, 0))
+        sizes[place.layer] = max(rows, place.top + place.rows), max(steps, place.first_step + place.steps)
+    kinds = {place.layer: descriptors[number] for number, place in places.items()}
+    runs = [{layer: np.zeros((kinds[layer]["tiles"], config.lanes, steps + config.time_lanes, rows,
+                              kinds[layer]["out_width"]), dtype=np.uint8)
+             for layer, (rows, steps) in sizes.items()} for _ in range(num_runs)]
     shape = (config.lanes, config.time_lanes)
     for line in log.read_text().splitlines():
-        run, layer, probe = (int(part, 16) for part in line.split())
-        if layer not in layers:
+        run, number, probe = (int(part, 16) for part in line.split())
+        if number not in places:
             continue
-        word, number, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
-                                    for name in ("word", "pass", "x", "y", "tile"))
+        place = places[number]
+        word, of_position, x, y, tile = ((probe >> fields[name][0]) & ((1 << fields[name][1]) - 1)
+                                         for name in ("word", "pass", "x", "y", "tile"))
         if word:
             bits = np.unpackbits(np.frombuffer(word.to_bytes(ceil_div(config.word_bits, 8), "little"), dtype=np.uint8),
                                  count=config.word_bits, bitorder="little").reshape(shape)
-            chunk, plane = divmod(number, layers[layer]["out_planes"])
-            t = chunk * config.time_lanes
-            runs[run][layer][tile, :, t:t + config.time_lanes, y, x] += bits << plane
-    return [[_by_step(maps, layers[index]) for index, maps in run.items()] for run in runs]
+            chunk, plane = divmod(of_position, place.planes)
+            t = place.first_step + chunk * config.time_lanes
+            runs[run][place.layer][tile, :, t:t + config.time_lanes, place.top + y, x] += bits << plane
+    return [[_by_step(maps, sizes[layer][1], kinds[layer]) for layer, maps in run.items()] for run in runs]
 
 
-def _by_step(tiles: NDArray[np.uint8], descriptor: dict[str, int]) -> Map:
+@dataclass(frozen=True)
+class _Place:
+    """Which part of a layer's map a descriptor writes: rows from `top`, time steps from `first_step` on."""
+
+    layer: int
+    top: int
+    rows: int
+    first_step: int
+    steps: int
+    planes: int
+
+    @classmethod
+    def of(cls, config: AcceleratorConfig, fields: dict[str, int], run: build.LayerRun) -> "_Place":
+        return cls(layer=run.layer, top=run.rows.start, rows=len(run.rows),
+                   first_step=(run.chunk or 0) * config.time_lanes, steps=fields["steps"], planes=fields["out_planes"])
+
+
+def _by_step(tiles: NDArray[np.uint8], steps: int, descriptor: dict[str, int]) -> Map:
     """(tiles, lanes, steps of whole chunks, H, W) to (T, channels, H, W)."""
-    by_step = tiles.transpose(2, 0, 1, 3, 4).reshape(tiles.shape[2], -1, *tiles.shape[3:])[:descriptor["steps"]]
+    by_step = tiles.transpose(2, 0, 1, 3, 4).reshape(tiles.shape[2], -1, *tiles.shape[3:])[:steps]
     return by_step if descriptor["out_planes"] > 1 or descriptor["residual"] else by_step.astype(np.bool_)

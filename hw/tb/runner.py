@@ -75,19 +75,17 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     run_dir = Path(run_dir or build_dir).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
     content = image_bytes if image_bytes is not None else image.to_bytes()
-    addresses = memory_map.place(len(content))
+    addresses = memory_map.place(config, image)
     packed = [np.frombuffer(packing.pack_input(config, data), dtype=np.uint8) for data in inputs]
-    if len(packed[0]) > memory_map.REGION_BYTES:
-        raise SimulationError(f"the bench holds inputs of up to {memory_map.REGION_BYTES} bytes", value=len(packed[0]),
-                              field="input", source="simulate_rtl")
     job = {
         "clock_period_ps": config.clock_period_ps, "data_bits": 8 * config.axi_bytes, "dram": dram,
-        "memory_bytes": memory_map.memory_bytes(addresses),
+        "memory_bytes": memory_map.memory_bytes(config, image),
         "image": str(run_dir / "image.bin"), "inputs": str(run_dir / "inputs.npy"),
         "result": str(run_dir / "result.json"), "image_address": addresses.image,
         "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": addresses.input,
-        "output_address": addresses.output, "output_bytes": config.logits_beats * config.axi_bytes,
-        "regions": memory_map.regions(config, image, addresses, input_bytes=len(packed[0])),
+        "output_address": addresses.output, "scratch_address": addresses.scratch,
+        "output_bytes": config.logits_beats * config.axi_bytes,
+        "regions": memory_map.regions(config, image, addresses),
         "stall_probability": stall_probability, "seed": seed, "faults": [dict(fault) for fault in faults],
         "clear_faults": clear_faults, "timeout_cycles": timeout_cycles,
     }

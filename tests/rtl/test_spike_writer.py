@@ -12,7 +12,7 @@ from amaranth.sim import SimulatorContext
 from s2nn.hw.rtl.spike_writer import SpikeWriter
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
 from s2nn.hw.spec.descriptor import Residual
-from s2nn.hw.spec.placement import MapPlacement
+from s2nn.hw.spec.maps import MapPlacement
 from tests.rtl.layers import blank_descriptor
 from tests.rtl.streams import Bench, plain
 

@@ -18,7 +18,7 @@ from amaranth.sim import SimulatorContext
 from s2nn.hw.rtl.spike_buffer import SpikeBuffer
 from s2nn.hw.rtl.window import WindowReader
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from s2nn.hw.spec.placement import MapPlacement
+from s2nn.hw.spec.maps import MapPlacement
 from tests.rtl.blocks import active_channels, gathered, random_side, seen
 from tests.rtl.layers import blank_descriptor
 from tests.rtl.streams import Bench

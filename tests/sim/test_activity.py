@@ -15,7 +15,7 @@ from s2nn.hw.spec.image import SectionKind
 from s2nn.hw.spec.registers import COUNTERS
 from tests.layer_types import LAYER_TYPES
 
-ADDRESSES = Addresses(image=0x10_0000, input=0x20_0000, output=0x20_8000)
+ADDRESSES = Addresses(image=0x10_0000, input=0x20_0000, output=0x20_8000, scratch=0x30_0000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def compare_with_loops(config, program, image, inputs, result):
                 expected["spike_buffer.word_writes"] = words * peaks[layer.name].bit_length()
             if layer.residual is not None:
                 expected["spike_buffer.word_reads"] += words * peaks[layer.residual].bit_length()
-            expected["neuron.spikes"] = result.layers[index].fired[b] if layer.kind == "conv" else 0
+            expected["neuron.spikes"] = result.layers[index].fired[b].sum() if layer.kind == "conv" else 0
             for counter, value in expected.items():
                 if not counter.startswith(("dram.", "weight_buffer.slice_writes")):
                     assert counters[counter] == value, f"{layer.name} {counter}"

@@ -1,6 +1,5 @@
 """The cycle engine's books on every layer type; tests/tb/test_engine_equals_rtl.py holds its cycles against the RTL."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from s2nn.hw.sim.axi import AxiStalls
 from s2nn.hw.sim.engine import EngineSession
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.spec.build import build_image
-from s2nn.hw.spec.config import TINY, ULX3S
+from s2nn.hw.spec.config import TINY
 from s2nn.hw.spec.errors import DataError, SimulationError
 from s2nn.hw.spec.registers import COUNTERS, Cause
 from tests.layer_types import LAYER_TYPES
@@ -38,7 +37,7 @@ def small(*, in_shape=(1, 6, 6), config=TINY):
 def test_work_and_traffic_of_each_layer_are_those_expected_from_the_spikes(name):
     config, program, image, inputs = case(name)
     result = functional.run(program, inputs)
-    addresses = memory_map.place(len(image.to_bytes()))
+    addresses = memory_map.place(config, image)
     expected = expected_activity(config, program, image, inputs, result, addresses=addresses)
     runs = EngineSession(config, program, image).run(inputs, result=result)
     for run, activity in zip(runs, expected, strict=True):
@@ -128,12 +127,3 @@ def test_inputs_of_another_shape_are_refused():
     config, program, image = small()
     with pytest.raises(DataError, match="inputs must be uint8 of shape"):
         EngineSession(config, program, image).run(random_images(SEED, (1, 5, 6), 1))
-
-
-def test_an_input_that_the_memory_cannot_hold_is_refused():
-    config = replace(ULX3S, spike_words=2048)
-    program = random_program(SEED, config, in_shape=(16, 70, 70), classes=4, classifier_planes=1,
-                             layers=[RandomConv(channels=1, planes=1, stride=2, pool=True)])
-    image = build_image(config, program)
-    with pytest.raises(SimulationError, match="the memory holds inputs of up to 65536 bytes, not 78400"):
-        EngineSession(config, program, image)

@@ -123,7 +123,7 @@ def golden():
     program = random_program(3, TINY, in_shape=(1, 7, 7), layers=layers, classes=4, steps=3)
     image, images = build_image(TINY, program), random_images(4, (1, 7, 7), 3)
     result = functional.run(program, images)
-    addresses = Addresses(image=0, input=0x10000, output=0x20000)
+    addresses = Addresses(image=0, input=0x10000, output=0x20000, scratch=0x30000)
     return program, images, result, expected_activity(TINY, program, image, images, result, addresses=addresses)
 
 

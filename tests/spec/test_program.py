@@ -11,7 +11,7 @@ from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import SMALL, TINY, ULX3S, ceil_div
 from s2nn.hw.spec.errors import LoweringError
-from s2nn.hw.spec.placement import place_maps
+from s2nn.hw.spec.maps import place_maps
 from s2nn.hw.spec.program import Program, Weights
 
 
@@ -81,8 +81,9 @@ def with_field(index, **fields):
 LIMITS = {
     # A tile of raw groups: c_in * 9 slices in 9 * weight_rows.
     "weight buffer": (replace(TINY, weight_rows=32), with_channels(32), with_channels(33), "fit the weight buffer"),
-    # Maps of 6x6 positions are 4 words per bank and block: the input takes 16, the first output 2 blocks of 2 chunks.
-    "spike buffer": (replace(TINY, spike_words=32), with_channels(8), with_channels(9), "must fit spike_words = 32"),
+    # A band of three rows of the 6x6 maps: of the input 4 chunks times 2x2 words per bank, of an output a block times 2
+    # chunks times 2. Of the first output the classifier needs all rows.
+    "spike buffer": (replace(TINY, spike_words=32), with_channels(16), with_channels(17), "must fit spike_words = 32"),
     "chunks": (TINY, with_steps(8), with_steps(9), "must fit 4 chunks of 2"),
     "classes": (TINY, lambda config: program_of(config, classes=4), lambda config: program_of(config, classes=5),
                 "must fit one tile of 4 lanes"),
@@ -181,5 +182,5 @@ def test_the_bound_is_reached():
     program = changed(program, 0, weights=Weights(symbols=np.full((1, 2, 1), 511, np.uint16)), param_shift=0,
                       bias=np.full(2, 7), threshold=np.full(2, 32766), negate=np.zeros(2, bool))
     done = functional.run(program, np.full((1, 1, 6, 6), 255, np.uint8)).layers[0]
-    assert done.fired.tolist() == [0]
+    assert not done.fired.any()
     assert done.membrane.max() == program.membrane_limit(program.layers[0]) == 4 * (9 * 255 + 7)

@@ -133,7 +133,7 @@ def simulate(rtl_build_dir, tmp_path):
         folder = rtl_build_dir / f"{config.name}-{config.weight_format}-{config.digest.hex()}"
         write_verilog(config, folder)
         simulator = RtlSimulator(build_dir=rtl_build_dir)
-        golden = run_golden(config, program, image, images, addresses=simulator.addresses(image))
+        golden = run_golden(config, program, image, images, addresses=simulator.addresses(config, image))
         return simulate_rtl(config, folder, image, list(images), build_dir=folder / "verilator", run_dir=tmp_path,
                             timeout_cycles=200_000, **options), golden
     return call
@@ -167,7 +167,7 @@ def damaged(name: str, descriptor: int, byte: int, value: int) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize(("descriptor", "opcode"), [(0, 0), (0, 4), (1, 0), (2, 255)])
+@pytest.mark.parametrize(("descriptor", "opcode"), [(0, 0), (0, 6), (1, 0), (2, 255)])
 def test_unknown_opcode_stops_with_an_error(simulate, descriptor, opcode):
     runs, _ = simulate(image_bytes=damaged("codebook", descriptor, 0, opcode))
     assert [run.error for run in runs] == [ErrorCode.OPCODE] * 2
@@ -208,10 +208,10 @@ FAULTY = [("descriptors.0", ErrorCode.READ_RESPONSE), ("params.1", ErrorCode.REA
 @pytest.mark.parametrize("response", [2, 3], ids=["SLVERR", "DECERR"])
 @pytest.mark.parametrize(("section", "error"), FAULTY, ids=[section for section, _ in FAULTY])
 def test_bus_error_is_reported_and_the_next_run_is_right(simulate, section, error, response):
-    _, _, image, _ = make("codebook")
+    config, _, image, _ = make("codebook")
     starts = {f"{s.kind.name.lower()}.{s.layer}": offset
               for s, offset in zip(image.sections, image.offsets(), strict=True)}
-    addresses = RtlSimulator(build_dir=".").addresses(image)
+    addresses = RtlSimulator(build_dir=".").addresses(config, image)
     starts |= {"input": addresses.input, "logits": addresses.output}
     fault = {"start": starts[section], "end": starts[section] + 4, "response": response}
     runs, golden = simulate(count=3, faults=[fault], clear_faults=True, stall_probability=0.2)

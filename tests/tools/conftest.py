@@ -21,11 +21,11 @@ class StandIn:
 
     spoil: object = None
 
-    def addresses(self, image):
-        return Addresses(image=0, input=0x10000, output=0x20000)
+    def addresses(self, config, image):
+        return Addresses(image=0, input=0x10000, output=0x20000, scratch=0x30000)
 
     def run(self, config, program, image, images, *, run_dir, tell):
-        golden = run_golden(config, program, image, images, addresses=self.addresses(image))
+        golden = run_golden(config, program, image, images, addresses=self.addresses(config, image))
         runs = [self._image(golden, number) for number in range(len(images))]
         return runs if self.spoil is None else [self.spoil(run) for run in runs]
 

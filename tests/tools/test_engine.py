@@ -26,9 +26,9 @@ def test_the_engine_passes_every_check_of_a_simulator(pair, tmp_path, stall_prob
     simulator, images = EngineSimulator(stall_probability=stall_probability, seed=2), random_images(8, (1, 6, 6), 3)
     for net in pair:
         image = build_image(net.config, net.program)
-        golden = run_golden(net.config, net.program, image, images, addresses=simulator.addresses(image))
+        golden = run_golden(net.config, net.program, image, images, addresses=simulator.addresses(net.config, image))
         runs = simulator.run(net.config, net.program, image, images, run_dir=tmp_path, tell=lambda line: None)
-        checks = verify_runs(net.config, describe_export(net.config, net.program, image), golden, runs)
+        checks = verify_runs(describe_export(net.config, net.program, image), golden, runs)
         assert not [failure for check in checks for failure in check.failures]
         assert all(check.images == 3 for check in checks)
 

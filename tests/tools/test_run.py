@@ -150,7 +150,8 @@ def test_every_check_notices(pair, workload, stand_in, tmp_path, no_plots, chang
 def test_torch_notices_a_wrong_golden_model(pair, workload, stand_in):
     net = pair[1]
     image = build_image(net.config, net.program)
-    golden = run_golden(net.config, net.program, image, workload.images, addresses=stand_in().addresses(image))
+    addresses = stand_in().addresses(net.config, image)
+    golden = run_golden(net.config, net.program, image, workload.images, addresses=addresses)
     assert compare_with_torch(net.program, workload.images, golden).passed
     golden.result.layers[1].spikes[2, 0, 3, 1, 1] ^= True
     golden.result.layers[2].membrane[0, 0, 0, 0] += 1

@@ -9,8 +9,8 @@ from s2nn.hw.spec.registers import COUNTERS
 RESET_EDGES, RELEASE_EDGES = 4, 1
 #: `Host.write` and `Host.read` of a register: see `RegisterFile`.
 WRITE_EDGES, READ_EDGES = 3, 4
-#: From the reset to the first run: the four addresses.
-SETUP_EDGES = 4 * WRITE_EDGES
+#: From the reset to the first run: the five addresses.
+SETUP_EDGES = 5 * WRITE_EDGES
 #: Before each run, at which the bench reads the DRAM's books: an edge for the input.
 INPUT_EDGES = 1
 #: From there to the cycle in which the sequencer starts: a write of the control register.

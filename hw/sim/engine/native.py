@@ -18,6 +18,7 @@ from s2nn.hw.sim.activity import Addresses
 from s2nn.hw.sim.axi import BusMemory
 from s2nn.hw.sim.axi.native import sources as axi_sources
 from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.registers import Cause, Stream
 
 #: Files of the core, headers and translation units.
@@ -33,8 +34,9 @@ class ConfigFields(Structure):
     """Field for field `Config` of layer.h."""
 
     _fields_ = [(name, c_int64) for name in (
-        "lanes", "time_lanes", "pixel_chunks", "axi_bytes", "descriptor_beats", "params_beats", "logits_beats",
-        "clock_period_ps", "image_address", "descriptor_offset", "input_address", "output_address")]
+        "lanes", "time_lanes", "pixel_chunks", "word_beats", "axi_bytes", "descriptor_beats", "params_beats",
+        "logits_beats", "clock_period_ps", "image_address", "descriptor_offset", "input_address", "output_address",
+        "scratch_address")]
 
 
 class LayerFields(Structure):
@@ -44,7 +46,8 @@ class LayerFields(Structure):
         "opcode", "last", "codebook", "image_input", "pool", "pool_sum", "gather", "shared_taps", "residual",
         "symbol_bits", "planes", "steps", "in_height", "in_width", "in_channels", "in_blocks", "in_chunks", "in_planes",
         "groups_y", "groups_x", "out_height", "out_width", "out_chunks", "out_planes", "residual_planes", "tiles",
-        "resident", "tile_beats", "codebook_beats", "codebook_offset", "params_offset", "index_offset")]
+        "load_membranes", "store_membranes", "resident", "reuse_weights",
+        "tile_beats", "codebook_beats", "codebook_offset", "params_offset", "index_offset")]
 
     @classmethod
     def of(cls, descriptor: Mapping[str, int]) -> "LayerFields":
@@ -63,15 +66,18 @@ class LayerCounters(Structure):
                                        "slice_writes", "word_writes", "updates")),
     ]
 
-    def as_dict(self) -> dict[str, int]:
-        """By the names of `registers.COUNTERS`; those that no cycle decides are not among them."""
+    def as_dict(self, opcode: int) -> dict[str, int]:
+        """By the names of `registers.COUNTERS`, of a descriptor; those that no cycle decides are not among them."""
         counters = {"cycles.total": sum(self.cycles)}
+        written = "map" if opcode == Opcode.STORE_MAP else "logits"
         counters |= {f"cycles.{cause.name.lower()}": self.cycles[cause] for cause in Cause}
         for stream in Stream:
             counters[f"dram.{stream.name.lower()}_read_bytes"] = self.read_bytes[stream]
             counters[f"dram.{stream.name.lower()}_read_bursts"] = self.read_bursts[stream]
         return counters | {
-            "dram.logits_write_bytes": self.write_bytes, "dram.logits_write_bursts": self.write_bursts,
+            "dram.logits_write_bytes": 0, "dram.logits_write_bursts": 0, "dram.map_write_bytes": 0,
+            "dram.map_write_bursts": 0, f"dram.{written}_write_bytes": self.write_bytes,
+            f"dram.{written}_write_bursts": self.write_bursts,
             "array.active_windows": self.active_windows, "array.silent_blocks": self.silent_blocks,
             "weight_buffer.slice_writes": self.slice_writes, "spike_buffer.word_writes": self.word_writes,
             "neuron.updates": self.updates}
@@ -108,9 +114,11 @@ class Core:
                  addresses: Addresses, descriptor_offset: int, record_trace: bool):
         fields = ConfigFields(
             lanes=config.lanes, time_lanes=config.time_lanes, pixel_chunks=config.pixel_chunks,
+            word_beats=config.spilled_word_bytes // config.axi_bytes,
             axi_bytes=config.axi_bytes, descriptor_beats=config.descriptor_beats, params_beats=config.params_beats,
             logits_beats=config.logits_beats, clock_period_ps=config.clock_period_ps, image_address=addresses.image,
-            descriptor_offset=descriptor_offset, input_address=addresses.input, output_address=addresses.output)
+            descriptor_offset=descriptor_offset, input_address=addresses.input, output_address=addresses.output,
+            scratch_address=addresses.scratch)
         layers = (LayerFields * len(descriptors))(*map(LayerFields.of, descriptors))
         self._memory, self._num_layers, self._library = memory, len(layers), library()
         self._handle = c_void_p(self._library.s2nn_engine_create(ctypes.byref(fields), len(layers), layers,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional, memory_map
+from s2nn.hw.sim.activity import by_layer
 from s2nn.hw.sim.axi import AxiStalls, BusMemory
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, DramStandard
 from s2nn.hw.sim.engine import host
@@ -31,8 +32,8 @@ class EngineRun:
 
     Parameters
     ----------
-    layers : (name, counters) of the input load and of each layer, in order. Cycles belong to the layer that runs,
-        traffic to the layer that it is for.
+    steps : (name, counters) of each descriptor, in order. Cycles belong to the descriptor that runs, traffic to the one
+        that it is for.
     spans : what ran when; empty without `record_trace`.
     axi : bytes and bursts that crossed the bus, as the memory counted them: {"read_bytes", ..., "regions": {...}}.
     dram : statistics of the DRAM model, raw counters before and after the run; empty without DRAM.
@@ -40,7 +41,7 @@ class EngineRun:
     skipped : cycles that were not simulated one by one.
     """
 
-    layers: tuple[tuple[str, Mapping[str, int]], ...]
+    steps: tuple[tuple[str, Mapping[str, int]], ...]
     spans: tuple[Span, ...]
     axi: dict[str, Any]
     dram: dict[str, Any]
@@ -51,7 +52,12 @@ class EngineRun:
     @property
     def counters(self) -> dict[str, int]:
         """Counters of the whole run, as the registers hold them at its end."""
-        return totals([dict(counters) for _, counters in self.layers])
+        return totals([counters for _, counters in self.steps])
+
+    @property
+    def layers(self) -> tuple[tuple[str, Mapping[str, int]], ...]:
+        """Counters of the input load and of each layer, with all that is done for it."""
+        return by_layer(self.steps)
 
 
 class EngineSession:
@@ -74,15 +80,11 @@ class EngineSession:
                  skips: bool = True, record_trace: bool = False):
         self._config, self._program, self._descriptors = config, program, descriptors(image)
         self._timeout_cycles, self._skips = timeout_cycles, skips
-        input_bytes = self._descriptors[0]["tile_beats"] * config.axi_bytes
-        if input_bytes > memory_map.REGION_BYTES:
-            raise SimulationError(f"the memory holds inputs of up to {memory_map.REGION_BYTES} bytes",
-                                  value=input_bytes, field="input", source=program.name)
-        addresses = memory_map.place(len(image.to_bytes()))
+        addresses = memory_map.place(config, image)
         self._memory = BusMemory(
             library(), data_bits=config.axi_data_bits, clock_period_ps=config.clock_period_ps,
-            size_bytes=memory_map.memory_bytes(addresses), dram=dram, controller=controller, stalls=stalls,
-            regions=memory_map.regions(config, image, addresses, input_bytes=input_bytes))
+            size_bytes=memory_map.memory_bytes(config, image), dram=dram, controller=controller, stalls=stalls,
+            regions=memory_map.regions(config, image, addresses))
         self._core = Core(config, self._descriptors, self._memory, addresses=addresses,
                           descriptor_offset=image.offset(SectionKind.DESCRIPTORS), record_trace=record_trace)
         self._num_spans, self._has_run = 0, False
@@ -119,13 +121,13 @@ class EngineSession:
         core.idle(host.FINISH_EDGES)
         axi_after, dram_after = self._books()
         core.idle(host.COLLECT_EDGES)
-        layers = []
-        for plan, of_layer in zip(plans, counted, strict=True):
-            counters = of_layer.as_dict() | plan.counters
-            layers.append((plan.name, {name: counters[name] for name in COUNTERS}))
+        steps = []
+        for plan, of_step, fields in zip(plans, counted, self._descriptors, strict=True):
+            counters = of_step.as_dict(fields["opcode"]) | plan.counters
+            steps.append((plan.name, {name: counters[name] for name in COUNTERS}))
         spans = tuple(core.spans(self._num_spans))
         self._num_spans += len(spans)
-        return EngineRun(layers=tuple(layers), spans=spans, axi=_difference(axi_after, axi_before),
+        return EngineRun(steps=tuple(steps), spans=spans, axi=_difference(axi_after, axi_before),
                          dram={"before": dram_before, "after": dram_after}, seconds=seconds,
                          plan_seconds=planned - started, skipped=core.skipped - skipped)
 

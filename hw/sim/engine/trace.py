@@ -12,7 +12,7 @@ from s2nn.hw.spec.registers import Stream
 
 _PS_PER_US = 1_000_000
 # Tracks from top to bottom; reads have one per stream, weights first.
-_STREAMS = (Stream.INDEX, Stream.PARAMS, Stream.CODEBOOK, Stream.DESCRIPTOR, Stream.INPUT)
+_STREAMS = (Stream.INDEX, Stream.PARAMS, Stream.CODEBOOK, Stream.DESCRIPTOR, Stream.INPUT, Stream.MAP)
 _TRACKS = ("layer", "array", "spike", *(f"{stream.name.lower()} DMA" for stream in _STREAMS), "write-back", "DRAM")
 _TRACK_OF = {Track.LAYER: "layer", Track.ARRAY: "array", Track.NEURONS: "spike", Track.WRITE: "write-back",
              Track.MEMORY: "DRAM"}
@@ -31,7 +31,7 @@ def chrome_trace(runs: Iterable[EngineRun], *, clock_period_ps: int) -> dict[str
         events.append({"name": "thread_sort_index", "ph": "M", "pid": 0, "tid": number, "args": {"sort_index": number}})
     ends = dict.fromkeys(_TRACKS, 0)
     for image, run in enumerate(runs):
-        names = [name for name, _ in run.layers]
+        names = [name for name, _ in run.steps]
         for span in run.spans:
             track = f"{Stream(span.detail).name.lower()} DMA" if span.track is Track.READ else _TRACK_OF[span.track]
             # What a pipeline or a queue overlaps is shown from where the span before ends: a viewer wants no overlaps.

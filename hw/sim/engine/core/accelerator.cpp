@@ -12,6 +12,8 @@ struct Accelerator::Engine {
           params(config),
           codebook(config),
           input(config),
+          map_loader(config),
+          map_storer(config),
           neurons(config.time_lanes, config.logits_beats),
           layer(&layers.front()) {
         neurons.begin_layer(layer);
@@ -22,12 +24,18 @@ struct Accelerator::Engine {
     ParamsLoader params;
     CodebookLoader codebook;
     InputLoader input;
+    MapLoader map_loader;
+    MapStorer map_storer;
     LoopNest loop_nest;
     WindowReader window;
     Array array;
     Neurons neurons;
     SpikeWriter writer;
     const Layer* layer;  // that runs
+
+    // A word of a map waits to be written to DRAM; logits do.
+    bool has_word() const { return layer->is_store() && window.has_residual(); }
+    bool has_writes() const { return neurons.has_logits() || has_word(); }
 
     bool is_pipeline_busy() const {
         return window.is_busy() || array.is_busy() || neurons.is_busy() || writer.is_busy();
@@ -80,8 +88,10 @@ bool Accelerator::run(const uint8_t* const* costs, bool keep_weights, int64_t ti
 bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     // From the neurons backwards: who can move.
     const bool has_params = e.params.o_valid();
-    const bool word = e.neurons.o_valid() || e.input.o_valid();
-    const bool has_residual = e.window.has_residual(), residual_ready = e.writer.residual_ready();
+    const bool word = e.neurons.o_valid() || e.input.o_valid() || e.map_loader.o_valid();
+    const bool write_ready = write_dma.i_ready(memory.outputs().wready), has_word = e.has_word();
+    const bool has_residual = e.window.has_residual() && !e.layer->is_store();
+    const bool residual_ready = e.layer->is_store() ? e.map_storer.i_ready(write_ready) : e.writer.residual_ready();
     const bool writer_ready = e.writer.i_ready();
     const bool sums = e.array.o_valid(), sums_ready = e.neurons.i_ready(), enable = !sums || sums_ready;
     const bool takes_block = enable && e.array.takes_block(), has_block = e.window.o_valid();
@@ -90,14 +100,14 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
 
     Sequencer::Events events;
     events.has_descriptor = e.fetcher.has_descriptor();
-    events.input_busy = e.input.is_busy();
+    events.input_busy = e.input.is_busy() || e.map_loader.is_busy();
     events.loop_busy = e.loop_nest.is_busy();
     events.waiting = e.loop_nest.is_waiting();
     events.pipeline_busy = events.loop_busy || e.is_pipeline_busy();  // without the loops nobody asks
     events.issue_active = enable && e.array.issues_active();
     events.issue_silent = enable && e.array.issues_silent();
     events.stall = !enable;
-    events.has_logits = e.neurons.has_logits();
+    events.has_writes = e.has_writes();
     events.write_done = write_dma.is_done();
 
     Fetcher::Events fetches;
@@ -118,9 +128,9 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
 
     // Next values.
     const Layer* next_layer = fetches.takes_descriptor ? &layers[e.fetcher.descriptor()] : e.layer;
-    const bool logits_ready = write_dma.i_ready(memory.outputs().wready);
-    if (!bus_sleeps || fetches.any() || events.has_logits) clock_bus(e, fetches, sequencer.writes(events.has_logits));
-    e.neurons.clock(sums, e.array.sums(), has_params, writer_ready, logits_ready);
+    if (!bus_sleeps || fetches.any() || events.has_writes) clock_bus(e, fetches, sequencer.writes(events.has_writes));
+    e.map_storer.clock(has_word, write_ready);
+    e.neurons.clock(sums, e.array.sums(), has_params, writer_ready, write_ready);
     e.writer.clock(word, has_residual);
     e.array.clock(enable, has_block, e.window.block(), sums_ready);
     e.window.clock(has_step, e.loop_nest.step(), takes_block, residual_ready);
@@ -128,8 +138,10 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     if (sequencer.begins()) {
         e.writer.begin_layer(e.layer);
         e.neurons.begin_layer(e.layer);
-        if (e.layer->is_image_load())
+        if (e.layer->opcode == LOAD_INPUT)
             e.input.start(e.layer);
+        else if (e.layer->opcode == LOAD_MAP)
+            e.map_loader.start(e.layer);
         else
             e.loop_nest.start(*e.layer, costs[sequencer.layer()]);
         bus_sleeps = false;
@@ -158,10 +170,10 @@ void Accelerator::record(const Sequencer::Events& events, const Fetcher::Events&
     if (events.write_done) timeline.end(ON_WRITE, edge);
 }
 
-// The same edge for all that moves data: fetcher, DMAs, memory and loaders. `writes`: the logits are to be written.
+// The same edge for all that moves data: fetcher, DMAs, memory and loaders. `writes`: a write is to begin.
 void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writes) {
     const s2nn_axi::Outputs bus = memory.outputs();
-    const bool has_logits = e.neurons.has_logits();
+    const bool has_writes = e.has_writes();
 
     // Read data to its place.
     const Owner beat = read_dma.beat();
@@ -188,7 +200,7 @@ void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writ
     if (memory_is_busy || read_dma.ar().valid || write_dma.aw().valid) {
         if (read_dma.ar().valid) read_dma.ar().offer(memory, s2nn_axi::AR, config.axi_bytes);
         if (write_dma.aw().valid) write_dma.aw().offer(memory, s2nn_axi::AW, config.axi_bytes);
-        if (write_dma.w_valid(has_logits)) write_dma.offer_data(memory, config.axi_bytes);
+        if (write_dma.w_valid(has_writes)) write_dma.offer_data(memory, config.axi_bytes);
         memory.clock(time_ps(), read_dma.r_ready(), write_dma.b_ready());
         const bool was_busy = std::exchange(memory_is_busy, memory.is_busy());
         if (memory_is_busy && !was_busy) timeline.begin(ON_MEMORY, sequencer.layer(), 0, edge);
@@ -200,19 +212,22 @@ void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writ
     if (is_requested && request_ready) timeline.begin(ON_READ, request.owner.step, request.owner.stream, edge);
     if (has_beat && beat_ready && beat.last) timeline.end(ON_READ, edge);
     if (writes) timeline.begin(ON_WRITE, sequencer.layer(), 0, edge);
-    write_dma.clock(writes, config.output_address, config.logits_beats, has_logits, bus.awready, bus.wready, bus.bvalid);
+    const bool is_store = e.layer->is_store();
+    write_dma.clock(writes, is_store ? config.scratch_address + e.layer->index_offset : config.output_address,
+                    is_store ? e.layer->tile_beats : config.logits_beats, has_writes, bus.awready, bus.wready, bus.bvalid);
     read_dma.clock(is_requested, request, beat_ready, bus.arready, bus.rvalid, bus.rlast);
     e.params.clock(brings(PARAMS), fetches.takes_params);
     e.codebook.clock(brings(CODEBOOK));
     e.input.clock(brings(INPUT));
+    e.map_loader.clock(brings(MAP));
     e.fetcher.clock(fetches, request_ready, has_beat && beat_ready && beat.last ? &beat : nullptr);
     bus_sleeps = !memory_is_busy && read_dma.is_idle() && write_dma.is_idle() && e.fetcher.is_quiet() &&
-                 e.params.is_quiet() && !e.input.is_busy();
+                 e.params.is_quiet() && !e.input.is_busy() && !e.map_loader.is_busy();
 }
 
 // Cycles in which neither bus nor neurons nor writer do anything but count down: returns how many passed.
 int64_t Accelerator::skip(Engine& e, int64_t limit) {
-    if (!bus_sleeps || !sequencer.runs() || e.writer.is_busy()) return 0;
+    if (!bus_sleeps || !sequencer.runs() || e.writer.is_busy() || e.layer->is_store()) return 0;
     // At a layer's end the array's running empty is seen by the sequencer.
     if (!e.loop_nest.is_busy() && !e.neurons.is_busy()) return 0;
     const bool sums = e.array.o_valid();

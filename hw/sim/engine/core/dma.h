@@ -12,7 +12,7 @@
 namespace s2nn_engine {
 
 // Values of spec.registers.Stream.
-enum Stream { DESCRIPTOR, CODEBOOK, PARAMS, INDEX, INPUT, NUM_STREAMS };
+enum Stream { DESCRIPTOR, CODEBOOK, PARAMS, INDEX, INPUT, MAP, NUM_STREAMS };
 
 // What a read is for, and the number of the descriptor that asked for it.
 struct Owner {
@@ -120,7 +120,7 @@ public:
     const AddressChannel& aw() const { return channel; }
     bool w_valid(bool i_valid) const { return sending && i_valid; }
 
-    // A beat of zeros: the engine knows no logits.
+    // A beat of zeros: the engine knows neither logits nor spikes.
     void offer_data(s2nn_axi::Memory& memory, int64_t axi_bytes) const {
         s2nn_axi::Payload payload;
         for (int64_t word = 0; word < axi_bytes; word += 8) payload.add(0);

@@ -28,7 +28,11 @@ Request Fetcher::request() const {
         case INDEX_:
             return {config.image_address + layer().index_offset + tile * layer().tile_beats * config.axi_bytes,
                     layer().tile_beats, {INDEX, step}};
-        default: return {config.input_address, layer().tile_beats, {INPUT, step}};
+        default: {
+            const bool is_map = layer().opcode == LOAD_MAP;
+            return {(is_map ? config.scratch_address : config.input_address) + layer().index_offset,
+                    layer().tile_beats, {is_map ? MAP : INPUT, step}};
+        }
     }
 }
 
@@ -71,7 +75,7 @@ void Fetcher::walk(const Events& events, bool is_asked, bool descriptor_arrived)
         case CHECK:
             tile = 0;
             descriptor_valid = true;
-            state = layer().is_image_load() ? TAKEN : layer().codebook ? CODEBOOK_ : PARAMS_;
+            state = !layer().runs() ? TAKEN : layer().codebook ? CODEBOOK_ : PARAMS_;
             break;
         case CODEBOOK_:
             if (is_asked) state = PARAMS_;
@@ -83,13 +87,11 @@ void Fetcher::walk(const Events& events, bool is_asked, bool descriptor_arrived)
             if (is_asked || is_kept()) state = tile++ == 0 ? TAKEN : NEXT;
             break;
         case TAKEN:  // the sequencer has begun this layer, so the one before is done
-            if (!descriptor_valid) state = layer().is_image_load() ? INPUT_ : NEXT;
+            if (!layer().runs()) tile = layer().tiles;
+            if (!descriptor_valid) state = layer().is_load() ? INPUT_ : NEXT;
             break;
         case INPUT_:
-            if (is_asked) {
-                tile = layer().tiles;
-                state = NEXT;
-            }
+            if (is_asked) state = NEXT;
             break;
         case NEXT: state = tile != layer().tiles ? PARAMS_ : layer().last ? IDLE : DESCRIPTOR_; break;
     }

@@ -39,7 +39,7 @@ private:
     enum State { IDLE, DESCRIPTOR_, ARRIVE, CHECK, CODEBOOK_, PARAMS_, INDEX_, TAKEN, INPUT_, NEXT };
 
     const Layer& layer() const { return layers[step]; }
-    bool is_kept() const { return keep_weights && layer().resident; }
+    bool is_kept() const { return layer().resident && (keep_weights || layer().reuse_weights); }
     void walk(const Events& events, bool is_asked, bool descriptor_arrived);
 
     const Config& config;

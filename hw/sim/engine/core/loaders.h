@@ -1,4 +1,5 @@
-// What becomes of read data: params.py, codebook_loader.py and input_loader.py. The weight buffer always takes its beats.
+// What becomes of read data: params.py, codebook_loader.py, input_loader.py and map_transfer.py. The weight buffer always
+// takes its beats.
 #pragma once
 
 #include <cstdint>
@@ -98,6 +99,44 @@ private:
     const Layer* layer = nullptr;
     State state = IDLE;
     int64_t byte = 0, channel = 0, part = 0, chunk = 0, position = 0;
+};
+
+// Beats of a spilled map to words of the spike buffer.
+class MapLoader {
+public:
+    explicit MapLoader(const Config& config) : word_beats(config.word_beats) {}
+
+    void start(const Layer* load) { left = load->tile_beats; }
+
+    bool is_busy() const { return left || valid; }
+    bool o_valid() const { return valid; }
+
+    void clock(bool i_valid) {
+        valid = i_valid && part == word_beats - 1;
+        if (!i_valid) return;
+        part = valid ? 0 : part + 1;
+        left--;
+    }
+
+private:
+    const int64_t word_beats;
+    int64_t left = 0, part = 0;  // left: beats
+    bool valid = false;
+};
+
+// Words of a map to beats.
+class MapStorer {
+public:
+    explicit MapStorer(const Config& config) : word_beats(config.word_beats) {}
+
+    bool i_ready(bool o_ready) const { return o_ready && part == word_beats - 1; }
+    void clock(bool i_valid, bool o_ready) {
+        if (i_valid && o_ready) part = i_ready(true) ? 0 : part + 1;
+    }
+
+private:
+    const int64_t word_beats;
+    int64_t part = 0;
 };
 
 }  // namespace s2nn_engine

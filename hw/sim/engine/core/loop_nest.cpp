@@ -23,9 +23,9 @@ void LoopNest::begin_walk() {
 
 void LoopNest::clock(bool o_ready, bool tile_ready) {
     if (state == WAIT_TILE) {
-        if (!tile_ready) return;
+        if (!tile_ready && !layer->is_store()) return;
         is_tile_first = true;
-        state = WALK;
+        state = layer->is_store() ? JOIN : WALK;
         describe();
     } else if (o_valid() && o_ready) {
         state == WALK ? advance_walk() : advance_join();
@@ -62,7 +62,7 @@ void LoopNest::advance_join() {
 
 void LoopNest::finish_chunk() {
     begin_walk();
-    state = WALK;
+    state = layer->is_store() ? JOIN : WALK;
     chunk_base += chunk_blocks;
     if (++chunk == layer->in_chunks) {
         chunk = 0;

@@ -29,7 +29,7 @@ public:
     const Step& step() const { return current; }
     bool is_waiting() const { return state == WAIT_TILE; }
     bool is_busy() const { return state != IDLE; }
-    bool takes_tile(bool tile_ready) const { return is_waiting() && tile_ready; }
+    bool takes_tile(bool tile_ready) const { return is_waiting() && tile_ready && !layer->is_store(); }
 
     void clock(bool o_ready, bool tile_ready);
 

@@ -65,7 +65,7 @@ public:
                 if (continues())
                     state = LEAK;
                 else
-                    state = layer->is_classifier() && last_chunk ? LOGITS : IDLE;
+                    state = layer->is_classifier() && last_chunk && layer->writes() ? LOGITS : IDLE;
                 break;
             case LOGITS:
                 if (logits_ready && ++beat == logits_beats) {

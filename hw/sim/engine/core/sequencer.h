@@ -15,7 +15,7 @@ public:
     // What the engine does in a cycle.
     struct Events {
         bool has_descriptor, input_busy, loop_busy, waiting, pipeline_busy;
-        bool issue_active, issue_silent, stall, has_logits, write_done;
+        bool issue_active, issue_silent, stall, has_writes, write_done;
     };
 
     void start() {
@@ -27,7 +27,7 @@ public:
     bool takes(bool has_descriptor) const { return state == NEXT && has_descriptor; }
     bool begins() const { return state == BEGIN; }
     bool runs() const { return state == RUN; }
-    bool writes(bool has_logits) const { return state == RUN && has_logits; }
+    bool writes(bool has_writes) const { return state == RUN && has_writes; }
     bool is_done() const { return state == DONE; }
     bool is_counted() const { return state != START && state != DONE; }  // the counters are cleared in START
     int64_t layer() const { return step; }
@@ -52,14 +52,14 @@ public:
             case NEXT:
                 if (events.has_descriptor) state = BEGIN;
                 break;
-            case BEGIN: state = current.is_image_load() ? LOAD : RUN; break;
+            case BEGIN: state = current.is_load() ? LOAD : RUN; break;
             case LOAD:
                 if (!events.input_busy) state = RUN;
                 break;
             case RUN:
-                if (events.has_logits)
+                if (events.has_writes)
                     state = WRITE;
-                else if (!events.loop_busy && !events.pipeline_busy && !current.is_classifier())
+                else if (!events.loop_busy && !events.pipeline_busy && !current.writes())
                     state = END;
                 break;
             case WRITE:
