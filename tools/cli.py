@@ -130,18 +130,26 @@ def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
 @main.command()
 @refuses_bad_input
 def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
+           maps: Annotated[str, typer.Option(help="auto: on chip, the largest spilled where they do not fit; spilled: "
+                                                  "all through DRAM.")] = "auto",
+           per_step: Annotated[bool, typer.Option("--per-step", help="Fetch weights for each chunk of time steps "
+                                                                     "anew; needs --membrane-words.")] = False,
+           membrane_words: Annotated[int, typer.Option(help="Words of the membrane buffer, 0 builds none.")] = 0,
            out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
            as_json: Json = False) -> None:
     """Lower checkpoints and pack them: image.bin, image.hex and manifest.json.
 
     Example: s2nn export model.safetensors --config tiny --out build/export
     """
+    from s2nn.hw.spec.schedule import Schedule
     from s2nn.tools.lowering import export_checkpoint, shipped_pair
     from s2nn.tools.tables import manifest_table
 
     output, manifests = Output(as_json=as_json), {}
+    built = dataclasses.replace(preset(config), membrane_words=membrane_words)
+    schedule = Schedule(per_step=per_step, maps=maps)  # type: ignore[arg-type]
     for name in checkpoints or shipped_pair():
-        folder, manifest = export_checkpoint(name, preset(config), out)
+        folder, manifest = export_checkpoint(name, built, out, schedule=schedule)
         manifests[str(folder)] = manifest
     output.show(*(manifest_table(folder, manifest) for folder, manifest in manifests.items()))
     output.result({folder: manifest.to_json() for folder, manifest in manifests.items()})

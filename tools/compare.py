@@ -163,7 +163,7 @@ def read_compare(folder: Path) -> dict[str, Any]:
 
 def energy_by_source(priced: Mapping[str, Any]) -> dict[str, float]:
     """Energy of a cell by source, pJ: they add up to its total."""
-    names = {"weight_buffer": ("weight_buffer",), "spike_buffer": ("spike_buffer",),
+    names = {name: (name,) for name in priced["on_chip_pj"] if name.endswith("_buffer")} | {
              "logic": tuple(name for name in priced["on_chip_pj"] if not name.endswith("_buffer"))}
     return {"dram_dynamic": priced["dram"]["dynamic_pj"]} \
         | {name: sum(priced["on_chip_pj"][part] for part in parts) for name, parts in names.items()} \

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import CheckpointError, DataError
 from s2nn.hw.spec.program import Program
+from s2nn.hw.spec.schedule import Schedule
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.data import load_dataset
 from s2nn.model.fold import FoldedNet
@@ -95,10 +96,12 @@ def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *,
         capped_channels=sum(layer.capped_channels for layer in lowered.report))
 
 
-def export_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, out: Path) -> tuple[Path, Manifest]:
+def export_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, out: Path, *,
+                      schedule: Schedule | None = None) -> tuple[Path, Manifest]:
     """Lower a checkpoint and pack it into a folder of its name below `out`; returns the folder and its manifest."""
     net = lower_checkpoint(name_or_path, config)
-    _, manifest = export_program(out / net.checkpoint, net.program, net.config, provenance=provenance(net))
+    _, manifest = export_program(out / net.checkpoint, net.program, net.config, schedule=schedule,
+                                 provenance=provenance(net))
     return out / net.checkpoint, manifest
 
 

@@ -4,6 +4,7 @@ Counted from the performance counters by layer, so that energy is a function of 
 
     weight buffer   one bank read of `lanes` bits per bit of a symbol, one bank write per slice
     spike buffer    bank reads and writes of one word
+    membrane buffer reads and writes of one word of all lanes' membranes, where the configuration has it
     codebook        one nine-bit entry per lane and active window of a codebook layer, through a multiplexer as deep as
                     the index is wide
     PE array        a popcount of nine and an accumulation per lane and time lane with a spike, and once more for the
@@ -20,7 +21,8 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 #: Counters that decide the on-chip energy; a layer that does not hold one counts 0.
 _COUNTERS = ("array.adds", "neuron.updates", "weight_buffer.slice_reads", "weight_buffer.slice_writes",
-             "spike_buffer.word_reads", "spike_buffer.word_writes")
+             "spike_buffer.word_reads", "spike_buffer.word_writes", "membrane_buffer.word_reads",
+             "membrane_buffer.word_writes")
 
 
 def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, int]], *,
@@ -44,6 +46,11 @@ def on_chip_activities(config: AcceleratorConfig, layers: Sequence[Mapping[str, 
                      reads=counts["spike_buffer.word_reads"],
                      writes=counts["spike_buffer.word_writes"]),
     ]
+    if config.membrane_words:
+        memories.append(SramActivity(
+            name="membrane_buffer", capacity_bytes=config.membrane_buffer_bytes,
+            word_bits=config.lanes * config.membrane_bits, reads=counts["membrane_buffer.word_reads"],
+            writes=counts["membrane_buffer.word_writes"]))
     logic = [
         LogicActivity(name="array_popcount", op="popcount", bits=GROUP_TAPS, count=accumulations),
         LogicActivity(name="array_accumulate", op="add", bits=config.accumulator_bits, count=accumulations),

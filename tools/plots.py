@@ -55,7 +55,8 @@ def energy_by_source(stats: Mapping[str, Any]) -> Figure:
         return [value / images / 1e6 for value in values]
 
     names = list(dict.fromkeys(name for one in priced for name in one["on_chip_pj"]))
-    groups = {"weight buffer": "weight_buffer", "spike buffer": "spike_buffer", "PE array": "array_",
+    groups = {"weight buffer": "weight_buffer", "spike buffer": "spike_buffer",
+              **({"membrane buffer": "membrane_buffer"} if "membrane_buffer" in names else {}), "PE array": "array_",
               "codebook": "codebook_", "neurons": "neuron_"}
     dynamic = {"DRAM dynamic": per_image([one["dram"]["dynamic_pj"] for one in priced])}
     for label, prefix in groups.items():
