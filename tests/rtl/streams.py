@@ -38,6 +38,10 @@ class Bench:
         """Run this too."""
         self._simulator.add_testbench(testbench)
 
+    def watch(self, testbench: Testbench) -> None:
+        """Run this too, but do not wait for its end."""
+        self._simulator.add_testbench(testbench, background=True)
+
     def run(self, *testbenches: Testbench) -> None:
         for testbench in testbenches:
             self.add(testbench)
