@@ -14,7 +14,7 @@ from cocotb.simtime import get_sim_time
 from cocotb.triggers import RisingEdge
 
 from s2nn.hw.sim.axi import AxiStalls, Fault, Response
-from s2nn.hw.spec.registers import ErrorCode
+from s2nn.hw.spec.registers import Control, ErrorCode
 from s2nn.hw.tb.axi_memory import AxiMemory
 from s2nn.hw.tb.host import Host
 
@@ -34,9 +34,13 @@ async def run_job(dut):
                                for fault in job["faults"]])
     memory.load(0, Path(job["image"]).read_bytes())
     memory.start()
-    await host.reset()
-    for name in ("image_address", "descriptor_offset", "input_address", "output_address", "scratch_address"):
-        await host.write(name, job[name])
+    await _set_up(host, job)
+    memory.load(job["input_address"], np.load(job["inputs"])[0].tobytes())
+    for cycles in job["resets"]:
+        await host.write("control", Control.START)
+        for _ in range(cycles):
+            await RisingEdge(dut.clk)
+        await _set_up(host, job)
 
     changes: list[int] = []
     cocotb.start_soon(_watch_layers(dut, changes, period_ps))
@@ -63,6 +67,13 @@ async def run_job(dut):
         if job["clear_faults"]:
             memory.faults = ()
     Path(job["result"]).write_text(json.dumps(runs))
+
+
+async def _set_up(host: Host, job: dict[str, int]):
+    """Reset, and the addresses of a run."""
+    await host.reset()
+    for name in ("image_address", "descriptor_offset", "input_address", "output_address", "scratch_address"):
+        await host.write(name, job[name])
 
 
 async def _watch_layers(dut, changes: list[int], period_ps: int):

@@ -54,7 +54,7 @@ class RtlRun:
 def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, inputs: Sequence[NDArray[np.uint8]], *,
                  build_dir: Path, run_dir: Path | None = None, stall_probability: float = 0.0, seed: int = 0,
                  dram: str | None = DEFAULT_PRESET, faults: Sequence[Mapping[str, int]] = (),
-                 clear_faults: bool = False, image_bytes: bytes | None = None,
+                 clear_faults: bool = False, resets: Sequence[int] = (), image_bytes: bytes | None = None,
                  timeout_cycles: int = TIMEOUT_CYCLES) -> list[RtlRun]:
     """Run each input in turn, an image (C, H, W) or spikes (T, C, H, W) uint8, without a reset between them.
 
@@ -68,6 +68,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     dram : preset of the memory; None answers every beat after a fixed time instead.
     faults : {"start", "end", "response"} address ranges that answer with an error; gone after the first run if
         `clear_faults`.
+    resets : before the first run, start it and reset everything after so many cycles, for each of them.
     image_bytes : what to put into DRAM instead of the packed image, to see what the RTL does with a damaged one.
 
     Raises SimulationError if a run hangs or breaks the AXI rules. A run that ends with an error code is returned.
@@ -87,7 +88,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
         "output_bytes": config.logits_beats * config.axi_bytes,
         "regions": memory_map.regions(config, image, addresses),
         "stall_probability": stall_probability, "seed": seed, "faults": [dict(fault) for fault in faults],
-        "clear_faults": clear_faults, "timeout_cycles": timeout_cycles,
+        "clear_faults": clear_faults, "resets": list(resets), "timeout_cycles": timeout_cycles,
     }
     (run_dir / "image.bin").write_bytes(content)
     np.save(run_dir / "inputs.npy", np.stack(packed))

@@ -223,3 +223,18 @@ def test_bus_error_is_reported_and_the_next_run_is_right(simulate, section, erro
     for run in runs:
         causes = [run.counters[f"cycles.{cause.name.lower()}"] for cause in Cause]
         assert sum(causes) == run.counters["cycles.total"]
+
+
+@pytest.mark.parametrize("stall_probability", [0.0, 0.3])
+def test_a_reset_in_the_middle_of_a_run_leaves_nothing_behind(simulate, stall_probability):
+    """Resets while descriptors, weights and input arrive, in each layer, and while logits are written."""
+    total = simulate(count=1, stall_probability=stall_probability)[0][0].counters["cycles.total"]
+    resets = [1, 20, 60, *(total * part // 12 for part in range(1, 12)), total - 12, total - 4]
+    runs, golden = simulate(count=2, stall_probability=stall_probability, resets=resets)
+    for number, run in enumerate(runs):
+        assert run.error == ErrorCode.NONE
+        assert run.logits[:4].tolist() == golden.result.logits[number].tolist()
+        for layer, spikes in zip(golden.result.layers, run.spikes, strict=True):
+            assert np.array_equal(spikes[:, :layer.spikes.shape[2]], layer.spikes[number])
+        expected = golden.activities[number].total
+        assert {name: run.counters[name] for name in expected} == expected

@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from s2nn.hw.sim import functional, memory_map
 from s2nn.hw.sim.random_program import RandomConv
 from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import TINY
 from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
+from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.spec.schedule import Schedule
+from s2nn.hw.tb.runner import simulate_rtl
+from s2nn.tools.rtl import design_folder
 from tests.layer_types import LayerType
 from tests.tb.levels import hold_levels
 
@@ -58,3 +62,21 @@ def test_schedule(rtl_build_dir, tmp_path, name, stall_probability):
         assert {Opcode.LOAD_MAP, Opcode.STORE_MAP} <= opcodes
     hold_levels(case.config, program, inputs, build_dir=rtl_build_dir, run_dir=tmp_path, seed=SEED,
                 stall_probability=stall_probability, schedule=schedule)
+
+
+@pytest.mark.parametrize("response", [2, 3], ids=["SLVERR", "DECERR"])
+@pytest.mark.parametrize("offset", ["the first byte", "a later band"])
+def test_an_error_in_the_scratch_region_is_reported_and_the_next_run_is_right(rtl_build_dir, tmp_path, offset,
+                                                                             response):
+    """A spilled map is written before it is read, so the write meets the fault."""
+    case, schedule = CASES["bands of a residual net"]
+    program, inputs = case.program(SEED), case.inputs(SEED, IMAGES)
+    image = build_image(case.config, program, schedule)
+    addresses, design = memory_map.place(case.config, image), design_folder(case.config, rtl_build_dir)
+    start = addresses.scratch + (0 if offset == "the first byte" else memory_map.scratch_bytes(case.config, image) // 2)
+    runs = simulate_rtl(case.config, design, image, list(inputs), build_dir=design / "verilator", run_dir=tmp_path,
+                        faults=[{"start": start, "end": start + 4, "response": response}], clear_faults=True,
+                        stall_probability=0.2, seed=SEED, timeout_cycles=200_000)
+    assert [run.error for run in runs] == [ErrorCode.WRITE_RESPONSE, ErrorCode.NONE]
+    golden = functional.run(program, inputs)
+    assert runs[1].logits[:4].tolist() == golden.logits[1].tolist()
