@@ -28,6 +28,13 @@ main.add_typer(cli_memory.commands)
 main.add_typer(cli_bench.commands, name="bench")
 
 
+class RunLevel(StrEnum):
+    """What runs a net."""
+
+    rtl = "rtl"
+    engine = "engine"
+
+
 class Level(StrEnum):
     """How `sim` runs a program."""
 
@@ -45,6 +52,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of everything random in this 
 @main.command()
 @refuses_bad_input
 def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
+        level: Annotated[RunLevel, typer.Option(help="RTL, or the cycle engine: same counts.")] = RunLevel.rtl,
         config: Config = DEFAULT_CONFIG, out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
         build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
         as_json: Json = False) -> None:
@@ -52,6 +60,7 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
 
     Example: s2nn run --images 16
     """
+    from s2nn.tools.engine import EngineSimulator
     from s2nn.tools.lowering import common_dataset, load_workload, lower_checkpoint, shipped_pair
     from s2nn.tools.rtl import RtlSimulator
     from s2nn.tools.run import run_comparison
@@ -61,7 +70,8 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
     workload = load_workload(common_dataset(nets), images, data_root=data)
     folder = out if out is not None else RUNS / f"{workload.dataset}-{config}"
-    simulator = RtlSimulator(build_dir=build, stall_probability=stalls, seed=seed)
+    simulator = (EngineSimulator(stall_probability=stalls, seed=seed) if level is RunLevel.engine
+                 else RtlSimulator(build_dir=build, stall_probability=stalls, seed=seed))
     result = run_comparison(chosen, nets, workload, simulator, folder=folder, stall_probability=stalls, seed=seed,
                             tell=output.tell)
     output.show(comparison_table(result.stats), checks_table(result.stats), f"data, plots and report: {folder}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class EngineSimulator:
     seed: int = 0
     dram: str = field(default=DEFAULT_PRESET)
     record_trace: bool = False
+
+    origin: ClassVar[str] = "modelled (cycle engine)"
 
     def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where the bench puts things."""

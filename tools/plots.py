@@ -41,7 +41,7 @@ def dram_access(stats: Mapping[str, Any]) -> Figure:
         panel.set_title(title)
         panel.set_ylabel("DRAM traffic / KiB per image")
     legend_beside(axes[1])
-    return _titled(figure, stats, "DRAM access, measured (RTL)")
+    return _titled(figure, stats, f"DRAM access, {stats['origin']['counters']}")
 
 
 def energy_by_source(stats: Mapping[str, Any]) -> Figure:
@@ -102,7 +102,7 @@ def cycles_by_cause(stats: Mapping[str, Any]) -> Figure:
     axes[1].set_ylabel("share of all cycles / %")
     axes[1].set_title("PE utilisation")
     axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-    return _titled(figure, stats, "Cycles, measured (RTL)")
+    return _titled(figure, stats, f"Cycles, {stats['origin']['counters']}")
 
 
 def _stack(axes: Axes, stats: Mapping[str, Any], parts: Mapping[str, Sequence[float]], *, colours: Sequence[str],

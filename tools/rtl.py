@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ class RtlSimulator:
     stall_probability: float = 0.0
     seed: int = 0
     dram: str = field(default=DEFAULT_PRESET)
+
+    origin: ClassVar[str] = "measured (RTL)"
 
     def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where the bench puts things."""

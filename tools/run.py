@@ -1,4 +1,4 @@
-"""`s2nn run`: nets side by side through golden model and RTL, checked against each other, with the books of both."""
+"""`s2nn run`: nets side by side through golden model and RTL or engine, checked against each other; their books."""
 
 import time
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ def run_comparison(config: AcceleratorConfig, nets: Sequence[LoweredNet], worklo
     Parameters
     ----------
     config : the accelerator; each net brings its own twin of it. nets : the baseline first.
-    simulator : the RTL. stall_probability, seed : how its bus was stalled, for the record.
+    simulator : the RTL, or the cycle engine. stall_probability, seed : how its bus was stalled, for the record.
     tell : called with one line when something longer begins.
 
     A disagreement between the levels does not raise: it is in the result, and the folder shows what there is to see.
     """
     nets_stats = [_run_net(net, workload, simulator, folder / net.label, tell) for net in nets]
-    stats = run_stats(config, workload, nets_stats, steps=nets[0].program.steps, stall_probability=stall_probability,
-                      seed=seed)
+    stats = run_stats(config, workload, nets_stats, steps=nets[0].program.steps, origin=simulator.origin,
+                      stall_probability=stall_probability, seed=seed)
     path = write_stats(folder, stats)
     tell("plots and report")
     plots = draw_plots(stats, folder / "plots")

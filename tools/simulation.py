@@ -45,6 +45,11 @@ class SimulatedImage:
 class Simulator(Protocol):
     """Runs images on an accelerator."""
 
+    @property
+    def origin(self) -> str:
+        """Where its counters come from, for the labels of tables and plots."""
+        ...
+
     def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where image, input and logits lie in the simulated memory; they decide where bursts are split."""
         ...

@@ -38,8 +38,7 @@ ALL_STREAMS = ("dram.descriptor_read_bytes", "dram.codebook_read_bytes", "dram.p
                "dram.index_read_bytes", "dram.input_read_bytes", "dram.map_read_bytes", "dram.map_write_bytes",
                "dram.logits_write_bytes")
 #: What is measured and what is modelled, for the labels of tables and plots.
-ORIGIN = {"counters": "measured (RTL)", "dram": "measured (RTL on the DRAM model)", "energy": "modelled",
-          "accuracy": "measured (held-out split)", "size": "counted in the packed image"}
+ORIGIN = {"energy": "modelled", "accuracy": "measured (held-out split)", "size": "counted in the packed image"}
 
 
 def net_stats(net: LoweredNet, manifest: Manifest, workload: Workload, golden: Golden,
@@ -77,8 +76,8 @@ def net_stats(net: LoweredNet, manifest: Manifest, workload: Workload, golden: G
 
 
 def run_stats(config: AcceleratorConfig, workload: Workload, nets: Sequence[dict[str, Any]], *, steps: int,
-              stall_probability: float, seed: int) -> dict[str, Any]:
-    """The document of a run; the first net is the baseline that ratios are taken to."""
+              origin: str, stall_probability: float, seed: int) -> dict[str, Any]:
+    """The document of a run; the first net is the baseline that ratios are taken to. origin : of the counters."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -87,7 +86,7 @@ def run_stats(config: AcceleratorConfig, workload: Workload, nets: Sequence[dict
         "config": config.to_json(),
         "baseline": nets[0]["label"],
         "stalls": {"probability": stall_probability, "seed": seed},
-        "origin": ORIGIN,
+        "origin": {"counters": origin, "dram": f"{origin}, on the DRAM model"} | ORIGIN,
         "units": {"counters": "cycles.* in clock cycles, *_bytes in bytes, others are counts; sums over the images",
                   "dram": "counts and DRAM clock cycles; sums over the images", "energy_pj": "pJ; sums over the images",
                   "bits_per_weight": "bit", "sizes_bytes": "bytes", "accuracy": "share of images, 0..1",

@@ -20,6 +20,7 @@ class StandIn:
     """Counts as the RTL must count; `spoil` may change the result of an image, to see what a check makes of it."""
 
     spoil: object = None
+    origin = "measured (RTL)"
 
     def addresses(self, config, image):
         return Addresses(image=0, input=0x10000, output=0x20000, scratch=0x30000)
@@ -35,7 +36,8 @@ class StandIn:
         cycles["cycles.compute"] = counters["array.active_windows"]
         cycles["cycles.silent"] = counters["array.silent_blocks"]
         counters = {"cycles.total": sum(cycles.values())} | cycles | counters
-        names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write"}
+        names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write",
+                                                                                   "map_write": "dram.map_write"}
         moved = {unit: {stream: counters[f"{name}_{unit}"] for stream, name in names.items()} | {"other": 0}
                  for unit in ("bytes", "bursts")}
         read = sum(moved["bytes"].values()) - moved["bytes"]["logits"]
