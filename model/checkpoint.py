@@ -2,13 +2,14 @@
 
     <stem>.safetensors   per layer <n>:
         n.gain, n.bias      float32 [O]
-        n.indices           uint8, eta bits per kernel, output channel outermost     sub-bit layers
+        n.indices           uint8, eta bits per group, output channel outermost      sub-bit layers
         n.codebook          int16 [2^eta], nine-bit patterns, tap k is bit k         sub-bit layers
         n.signs             uint8, one bit per weight, 1 = +1                        1-bit layers
         n.codes             uint8, plane_bits bits per weight (see `quantise`)       first layer and classifier
     <stem>.json          format, version, net config, recipe with digest, accuracy, SHA-256 of the tensors
 
-Loading gives the same FoldedNet bit for bit.
+Layers are numbered as the net's stages are; the classifier comes last. A group is a 3x3 kernel, or nine consecutive
+inputs of a 1x1 convolution, of which the last group may be partly idle. Loading gives the same FoldedNet bit for bit.
 """
 
 from dataclasses import dataclass
@@ -23,13 +24,15 @@ from s2nn.hw.spec.errors import CheckpointError, ConfigError
 from s2nn.model.codebook import TAPS, pattern_of, signs_of
 from s2nn.model.files import read_json, read_tensors, write_tensors
 from s2nn.model.fold import FoldedLayer, FoldedNet
-from s2nn.model.nets import NetConfig
+from s2nn.model.nets import NetConfig, Stage
+from s2nn.model.nets.stages import WeightKind
 from s2nn.model.packing import pack_bits, unpack_bits
 from s2nn.model.quantise import from_code, to_code
 from s2nn.model.recipe import Recipe, recipe_from_dict
 
 CHECKPOINT_FORMAT = "s2nn-checkpoint"
 CHECKPOINT_VERSION = 1
+_FIELDS = {WeightKind.PLANES: ("codes",), WeightKind.BINARY: ("signs",), WeightKind.CODEBOOK: ("codebook", "indices")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +68,16 @@ def save_checkpoint(path: str | Path, net: FoldedNet, *, recipe: Recipe, test_ac
     """Write <path>.safetensors and <path>.json; returns the path of the JSON file."""
     stem, config = _stem(path), net.config
     tensors: dict[str, torch.Tensor] = {}
-    for n, layer in enumerate(net.layers):
+    for n, (layer, kind) in enumerate(zip(net.layers, _weight_kinds(config), strict=True)):
         tensors[f"{n}.gain"], tensors[f"{n}.bias"] = layer.gain, layer.bias
-        if n in (0, len(net.layers) - 1):
+        if kind is WeightKind.PLANES:
             tensors[f"{n}.codes"] = pack_bits(to_code(layer.weight, config.plane_bits), width=config.plane_bits)
-        elif config.eta is None:
+        elif kind is WeightKind.BINARY:
             tensors[f"{n}.signs"] = pack_bits(layer.weight > 0, width=1)
         else:
             assert layer.codewords is not None and layer.indices is not None
             tensors[f"{n}.codebook"] = pattern_of(layer.codewords).to(torch.int16)
-            tensors[f"{n}.indices"] = pack_bits(layer.indices, width=config.eta)
+            tensors[f"{n}.indices"] = pack_bits(layer.indices, width=(len(layer.codewords) - 1).bit_length())
     digest = write_tensors(_with_suffix(stem, ".safetensors"), tensors)
     meta = {"format": CHECKPOINT_FORMAT, "version": CHECKPOINT_VERSION, "net": config.as_dict(),
             "neurons": [{"tau": layer.tau, "theta": layer.theta} for layer in net.layers[:-1]],
@@ -94,8 +97,14 @@ def _resolve(name_or_path: str | Path) -> Path:
                           value=str(name_or_path))
 
 
-def _load_layer(n: int, config: NetConfig, shape: tuple[int, ...], tensors: dict[str, torch.Tensor],
-                **neuron: Any) -> FoldedLayer:
+def _weight_kinds(config: NetConfig) -> list[WeightKind]:
+    """Of every stage and of the classifier."""
+    return [*(stage.weights for stage in config.stages()), WeightKind.PLANES]
+
+
+def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor], *, plane_bits: int,
+                stage: Stage | None = None, **neuron: Any) -> FoldedLayer:
+    """Layer n of weights `shape`; `stage` is None for the classifier."""
     count = torch.Size(shape).numel()
     gain, bias = tensors[f"{n}.gain"], tensors[f"{n}.bias"]
     for name, value in (("gain", gain), ("bias", bias)):
@@ -103,29 +112,25 @@ def _load_layer(n: int, config: NetConfig, shape: tuple[int, ...], tensors: dict
             raise CheckpointError(f"must be finite float32 [{shape[0]}]", value=f"{value.dtype} {tuple(value.shape)}",
                                   field=f"{n}.{name}")
     codewords = indices = None
-    if f"{n}.codes" in tensors:
-        codes = unpack_bits(tensors[f"{n}.codes"], width=config.plane_bits, count=count)
-        weight = from_code(codes, config.plane_bits).float().reshape(shape)
-    elif f"{n}.signs" in tensors:
+    if stage is None or stage.weights is WeightKind.PLANES:
+        codes = unpack_bits(tensors[f"{n}.codes"], width=plane_bits, count=count)
+        weight = from_code(codes, plane_bits).float().reshape(shape)
+    elif stage.eta is None:
         weight = (unpack_bits(tensors[f"{n}.signs"], width=1, count=count) * 2 - 1).float().reshape(shape)
     else:
-        assert config.eta is not None
         patterns = tensors[f"{n}.codebook"].long()
-        if patterns.shape != (2**config.eta,) or int(patterns.min()) < 0 or int(patterns.max()) >= 2**TAPS:
-            raise CheckpointError(f"must be {2**config.eta} nine-bit patterns", value=tuple(patterns.shape),
+        if patterns.shape != (2**stage.eta,) or int(patterns.min()) < 0 or int(patterns.max()) >= 2**TAPS:
+            raise CheckpointError(f"must be {2**stage.eta} nine-bit patterns", value=tuple(patterns.shape),
                                   field=f"{n}.codebook")
         codewords = signs_of(patterns)
-        indices = unpack_bits(tensors[f"{n}.indices"], width=config.eta, count=count // TAPS)
-        weight = codewords[indices].reshape(shape)
+        indices = unpack_bits(tensors[f"{n}.indices"], width=stage.eta, count=shape[0] * stage.groups_per_channel)
+        weight = codewords[indices].reshape(shape[0], -1)[:, :count // shape[0]].reshape(shape)
     return FoldedLayer(weight=weight, gain=gain, bias=bias, codewords=codewords, indices=indices, **neuron)
 
 
 def _expected_names(config: NetConfig) -> set[str]:
-    last = len(config.stages())
-    names = {f"{n}.{field}" for n in range(last + 1) for field in ("gain", "bias")} | {"0.codes", f"{last}.codes"}
-    for n in range(1, last):
-        names |= {f"{n}.signs"} if config.eta is None else {f"{n}.codebook", f"{n}.indices"}
-    return names
+    return {f"{n}.{field}" for n, kind in enumerate(_weight_kinds(config))
+            for field in ("gain", "bias", *_FIELDS[kind])}
 
 
 def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
@@ -156,9 +161,10 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
     try:
         layers = []
         for n, (stage, (tau, theta)) in enumerate(zip(stages, neurons, strict=True)):
-            shape = stage.out_channels, stage.in_channels, 3, 3
-            layers.append(_load_layer(n, config, shape, tensors, tau=tau, theta=theta, pool=stage.pool))
-        layers.append(_load_layer(len(stages), config, (config.classes, config.classifier_inputs), tensors))
+            layers.append(_load_layer(n, stage.weight_shape, tensors, plane_bits=config.plane_bits, stage=stage,
+                                      tau=tau, theta=theta))
+        layers.append(_load_layer(len(stages), (config.classes, config.classifier_inputs), tensors,
+                                  plane_bits=config.plane_bits))
     except CheckpointError as error:
         raise CheckpointError(error.rule, value=error.value, field=error.field, source=tensor_path) from error
     return Checkpoint(name=stem.name, net=FoldedNet(config, layers), recipe=recipe, **known)

@@ -1,8 +1,8 @@
 """The net after training: integer weights, and BN, scales and 1/255 folded into one gain and one bias per channel.
 
-    acc = sum of w_int * input        exact integers: input is a spike (0/1) or a pixel (0..255)
+    acc = sum of w_int * input        exact integers: input is a spike (0/1), a sum of spikes or a pixel (0..255)
     BN(a*acc) = gamma*(a*acc - mean)/sqrt(var + eps) + beta = gain*acc + bias
-    gain = gamma*a/sqrt(var + eps)                                  a = alpha_o, or delta_o/255 for the image layer
+    gain = gamma*a/sqrt(var + eps)    a = alpha_o; delta_o/255 for an image; alpha_o/4 behind average pooling
     bias = beta - gamma*mean/sqrt(var + eps)
 
 Folded in float64, kept in float32. Every acc is an integer below 2^24, hence exact in float32 whatever the order of
@@ -16,21 +16,23 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from s2nn.hw.spec.program import INPUT, ResidualOp
 from s2nn.model.layers import QuantisedLayer, SubBitConv2d
-from s2nn.model.nets import NetConfig, SpikingNet
+from s2nn.model.nets import NetConfig, SpikingNet, Stage
 from s2nn.model.neurons import LIFFunction
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedLayer:
-    """One convolution (or the classifier) of a folded net.
+    """One convolution (or the classifier) of a folded net; the net's stages say how they are connected.
 
     Parameters
     ----------
-    weight : +-1 or odd integers as float32, [O, I, 3, 3]; classifier [classes, I].
+    weight : +-1 or odd integers as float32, [O, I, K, K]; classifier [classes, I].
     gain, bias : float32 [O]; of the classifier: logits = gain*mean_t(acc) + bias, all gains equal.
-    codewords, indices : +-1 [2^eta, 9] and int64 [O*I] if the layer is sub-bit: weight = codewords[indices].
-    tau, theta, pool : of the neuron and the pool that follow; unused in the classifier.
+    codewords, indices : +-1 [2^eta, 9] and int64 [O*G] if the layer is sub-bit: weight = codewords[indices], with G
+        groups of nine for each output channel.
+    tau, theta : of the neurons that follow; unused in the classifier and where nothing fires.
     """
 
     weight: torch.Tensor
@@ -40,7 +42,6 @@ class FoldedLayer:
     indices: torch.Tensor | None = None
     tau: float = 0.0
     theta: float = 0.0
-    pool: bool = False
 
 
 def fold_bn(bn: nn.BatchNorm2d, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,7 +54,10 @@ def fold_bn(bn: nn.BatchNorm2d, scale: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 class FoldedNet(nn.Module):
-    """A folded net: images uint8 [B, C, H, W] -> logits [B, classes]. Holds no parameters and cannot be trained."""
+    """A folded net: images uint8 [B, C, H, W] -> logits [B, classes]. Holds no parameters and cannot be trained.
+
+    A net with spike input takes uint8 [B, T, C, H, W] of 0 and 1.
+    """
 
     def __init__(self, config: NetConfig, layers: list[FoldedLayer]):
         super().__init__()
@@ -65,34 +69,54 @@ class FoldedNet(nn.Module):
 
         return FoldedNet(self.config, [moved(layer) for layer in self.layers])
 
+    def _current(self, stage: Stage, layer: FoldedLayer, x: torch.Tensor) -> torch.Tensor:
+        """Image [B, C, H, W] or integers [T, B, C, H, W] -> gain*acc + bias [T, B, O, H', W']."""
+        gain, bias = layer.gain[:, None, None], layer.bias[:, None, None]
+        acc = F.conv2d(x if x.dim() == 4 else x.flatten(0, 1), layer.weight, stride=stage.stride,
+                       padding=stage.padding)
+        current = gain * acc + bias
+        if x.dim() == 4:
+            return current.unsqueeze(0).expand(self.config.time_steps, -1, -1, -1, -1)
+        return current.unflatten(0, (len(x), -1))
+
+    def _fire(self, stage: Stage, layer: FoldedLayer, current: torch.Tensor,
+              residual: torch.Tensor | None) -> torch.Tensor:
+        """Currents -> the map as integers: spikes, or their sums where they are averaged or added up."""
+        tau, theta = current.new_tensor(layer.tau), current.new_tensor(layer.theta)
+        s = LIFFunction.apply(current, tau, theta, self.config.hard_reset, True, "atan", 2.0, False)
+        if stage.pool:
+            flat = s.flatten(0, 1)
+            flat = 4 * F.avg_pool2d(flat, 2) if stage.is_mean_pooled else F.max_pool2d(flat, 2)
+            s = flat.unflatten(0, (len(s), -1))
+        if residual is not None:
+            s = residual + s if stage.residual_op is ResidualOp.ADD else residual * (1 - s)
+        return s
+
     @torch.no_grad()
     def spikes(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Output spikes of every convolution after its pool, [T, B, C, H, W] each."""
-        time_steps, maps = self.config.time_steps, []
+        """The map of every stage that fires, [T, B, C, H, W] each: spikes, or integers where spikes are added up."""
         x = images.float()
-        for layer in self.layers[:-1]:
-            gain, bias = layer.gain[:, None, None], layer.bias[:, None, None]
-            acc = F.conv2d(x if x.dim() == 4 else x.flatten(0, 1), layer.weight, padding=1)
-            current = gain * acc + bias
-            if x.dim() == 4:
-                current = current.unsqueeze(0).expand(time_steps, -1, -1, -1, -1)
-            else:
-                current = current.unflatten(0, (time_steps, -1))
-            tau, theta = current.new_tensor(layer.tau), current.new_tensor(layer.theta)
-            x = LIFFunction.apply(current, tau, theta, self.config.hard_reset, True, "atan", 2.0, False)
-            if layer.pool:
-                x = F.max_pool2d(x.flatten(0, 1), 2).unflatten(0, (time_steps, -1))
-            maps.append(x)
-        return maps
+        maps, currents = {INPUT: x.transpose(0, 1) if self.config.spike_input else x}, {}
+        for stage, layer in zip(self.config.stages(), self.layers[:-1], strict=True):
+            current = self._current(stage, layer, maps[stage.source])
+            if stage.membrane is not None:
+                current = current + currents[stage.membrane]
+            currents[stage.name] = current
+            if stage.fires:
+                maps[stage.name] = self._fire(stage, layer, current,
+                                              None if stage.residual is None else maps[stage.residual])
+        del maps[INPUT]
+        return list(maps.values())
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        count = self.spikes(images)[-1].sum(dim=0).flatten(1)  # (B, C*H*W), spikes over the T steps
+        count = self.spikes(images)[-1].sum(dim=0)  # (B, C, H, W), spikes over the T steps
+        features = count.sum(dim=(2, 3)) if self.config.pooled_head else count.flatten(1)
         head = self.layers[-1]
-        return head.gain * F.linear(count, head.weight) / self.config.time_steps + head.bias
+        return head.gain * F.linear(features, head.weight) / self.config.time_steps + head.bias
 
 
-def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **neuron: float | bool) -> FoldedLayer:
+def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **neuron: float) -> FoldedLayer:
     codewords = indices = None
     if isinstance(conv, SubBitConv2d):
         codewords, indices = conv.codebook.codewords.detach().float().cpu().clone(), conv.indices().cpu()
@@ -102,13 +126,15 @@ def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **neuro
 
 def fold(net: SpikingNet) -> FoldedNet:
     """Fold a trained net; the result lies on the CPU."""
-    layers = []
-    for number, block in enumerate(net.spiking_blocks()):
-        scale = block.conv.scale().flatten()  # (O,)
-        gain, bias = fold_bn(block.bn, scale / 255 if number == 0 else scale)
-        tau, theta = float(block.lif.tau), float(block.lif.theta)
-        layers.append(_layer(block.conv, gain, bias, tau=tau, theta=theta, pool=block.pool))
-    head = net.classifier
-    gain = head.scale().flatten().expand(head.weight.shape[0])
+    layers, config = [], net.config
+    for block in net.spiking_blocks():
+        stage = block.stage
+        divisor = 255 if stage.source == INPUT and not config.spike_input else config.source_division(stage.source)
+        gain, bias = fold_bn(block.bn, block.conv.scale().flatten() / divisor)
+        neuron = {"tau": float(block.lif.tau), "theta": float(block.lif.theta)} if block.lif is not None else {}
+        layers.append(_layer(block.conv, gain, bias, **neuron))
+    head, last = net.classifier, config.stages()[-1]
+    positions = last.out_height * last.out_width if config.pooled_head else 1
+    gain = head.scale().flatten().expand(head.weight.shape[0]) / (positions * config.source_division(last.name))
     layers.append(_layer(head, gain.float(), head.bias.detach().float()))
-    return FoldedNet(net.config, layers)
+    return FoldedNet(config, layers)

@@ -99,35 +99,57 @@ def _check_channels(in_channels: int, out_channels: int) -> None:
         raise ConfigError("a layer needs at least one input and one output channel", value=(in_channels, out_channels))
 
 
-class BinaryConv2d(_Binary):
-    """1-bit 3x3 convolution, padding 1: [N, C, H, W] -> [N, O, H, W]."""
+class _Convolution(QuantisedLayer):
+    """Kernel 3 with padding 1, or kernel 1 without; stride 1 or 2: [N, C, H, W] -> [N, O, H', W']."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator):
-        super().__init__()
+    stride: int
+
+    def _init_convolution(self, in_channels: int, out_channels: int, kernel: int, stride: int,
+                          generator: torch.Generator) -> None:
         _check_channels(in_channels, out_channels)
-        self._init_weight((out_channels, in_channels, 3, 3), generator)
+        for name, value, allowed in (("kernel", kernel, (1, 3)), ("stride", stride, (1, 2))):
+            if value not in allowed:
+                raise ConfigError(f"{name} must be {allowed[0]} or {allowed[1]}", value=value)
+        self.stride = stride
+        self._init_weight((out_channels, in_channels, kernel, kernel), generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.quantised_weight(), padding=1)
+        return F.conv2d(x, self.quantised_weight(), stride=self.stride, padding=self.weight.shape[2] // 2)
 
 
-class SubBitConv2d(_SubBit):
-    """Sub-bit 3x3 convolution, padding 1: one codeword per (output, input) channel pair, taps in raster order."""
+class BinaryConv2d(_Convolution, _Binary):
+    """1-bit convolution, 3x3 or 1x1, stride 1 or 2."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, codebook: Codebook, generator: torch.Generator):
+    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator, kernel: int = 3,
+                 stride: int = 1):
         super().__init__()
-        _check_channels(in_channels, out_channels)
-        self._init_weight((out_channels, in_channels, 3, 3), generator)
+        self._init_convolution(in_channels, out_channels, kernel, stride, generator)
+
+
+class SubBitConv2d(_Convolution, _SubBit):
+    """Sub-bit convolution, stride 1 or 2.
+
+    3x3: one codeword per (output, input) channel pair, taps in raster order. 1x1: nine consecutive input channels share
+    one codeword, as in `SubBitLinear`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, codebook: Codebook, generator: torch.Generator,
+                 kernel: int = 3, stride: int = 1):
+        super().__init__()
+        self._init_convolution(in_channels, out_channels, kernel, stride, generator)
+        self.idle_taps = -in_channels * kernel**2 % TAPS
         self.codebook = codebook
 
     def groups(self) -> torch.Tensor:
-        return self.weight.reshape(-1, TAPS)
+        if not self.idle_taps:
+            return self.weight.reshape(-1, TAPS)
+        return F.pad(self.weight.flatten(1), (0, self.idle_taps)).reshape(-1, TAPS)
 
     def _ungroup(self, kernels: torch.Tensor) -> torch.Tensor:
-        return kernels.reshape(self.weight.shape)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.quantised_weight(), padding=1)
+        if not self.idle_taps:
+            return kernels.reshape(self.weight.shape)
+        out_channels, *inputs = self.weight.shape
+        return kernels.reshape(out_channels, -1)[:, : math.prod(inputs)].reshape(self.weight.shape)
 
 
 class BinaryLinear(_Binary):
@@ -185,20 +207,17 @@ class _Plane(QuantisedLayer):
         """Nothing to clip: the grid follows the largest weight."""
 
 
-class PlaneConv2d(_Plane):
+class PlaneConv2d(_Convolution, _Plane):
     """n-bit 3x3 convolution, padding 1, one grid step per output channel (BN absorbs it)."""
 
     per_channel = True
 
-    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator, bits: int = 8):
+    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator, bits: int = 8,
+                 stride: int = 1):
         super().__init__()
-        _check_channels(in_channels, out_channels)
         plane_limit(bits)
         self.bits = bits
-        self._init_weight((out_channels, in_channels, 3, 3), generator)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.quantised_weight(), padding=1)
+        self._init_convolution(in_channels, out_channels, 3, stride, generator)
 
 
 class PlaneLinear(_Plane):

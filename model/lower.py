@@ -13,6 +13,10 @@ channel whose gain is so small that its mantissas would need more takes the larg
 threshold keep their ratio, and its input counts for more than it should. That is allowed while the excess stays below
 half a threshold for any input, and refused beyond. `LayerReport` counts those channels.
 
+Spikes that an average pool or a residual adds up reach the next layer as integers; their division is in its gain. A
+membrane shortcut (MS-ResNet) adds currents of different scales before they fire, which the engine's neurons do not
+do: it is refused.
+
 The classifier has one gain: logit_o = mean_t(gain*acc + b_o) = gain/T * sum_t(acc + b_o/gain), so bias_o is
 round(b_o/gain), which the engine adds once per step, and logit_scale = gain/T.
 """
@@ -25,10 +29,21 @@ import torch
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import BIAS_LIMIT, INPUT, THRESHOLD_LIMIT, Layer, Program, Shape, Weights, group_taps
+from s2nn.hw.spec.program import (
+    BIAS_LIMIT,
+    INPUT,
+    THRESHOLD_LIMIT,
+    Grouping,
+    Layer,
+    Program,
+    Weights,
+    group_inputs,
+    group_taps,
+)
 from s2nn.hw.spec.semantics import IntArray, bipolar_planes
 from s2nn.model.codebook import TAPS, pattern_of
 from s2nn.model.fold import FoldedLayer, FoldedNet
+from s2nn.model.nets.stages import Stage, WeightKind, map_peaks
 
 MAX_PARAM_SHIFT = 15
 
@@ -102,19 +117,18 @@ def _mantissa_room(config: AcceleratorConfig, *, current_limit: int, leak: int, 
     return int(available / decay - current_limit) // (2 if soft_reset else 1)
 
 
-def _weights(layer: FoldedLayer, *, config: AcceleratorConfig, planes: int) -> Weights:
+def _bits(weight: torch.Tensor, planes: int) -> np.ndarray:
+    """Odd integers [O, I, H, W] as weight bits (planes, O, I, H, W)."""
+    return bipolar_planes(weight.numpy().astype(np.int64), planes)
+
+
+def _weights(layer: FoldedLayer, stage: Stage, *, config: AcceleratorConfig, planes: int) -> Weights:
     """Groups of a convolution; a codebook layer stays one only if the configuration decodes codebooks."""
-    c_out, c_in = layer.weight.shape[:2]
     if layer.codewords is not None and layer.indices is not None and config.is_codebook:
-        symbols = layer.indices.numpy().astype(np.uint16).reshape(1, c_out, c_in)
+        symbols = layer.indices.numpy().astype(np.uint16).reshape(1, stage.out_channels, stage.groups_per_channel)
         return Weights(symbols=symbols, codebook=pattern_of(layer.codewords).numpy().astype(np.uint16))
-    return Weights(symbols=group_taps(bipolar_planes(layer.weight.numpy().astype(np.int64), planes)))
-
-
-def _classifier_weights(weight: torch.Tensor, shape: Shape, planes: int) -> Weights:
-    """[classes, C*H*W] as one kernel over the whole map."""
-    bits = bipolar_planes(weight.numpy().astype(np.int64).reshape(-1, *shape), planes)
-    return Weights(symbols=group_taps(bits))
+    group = group_inputs if stage.kernel == 1 else group_taps
+    return Weights(symbols=group(_bits(layer.weight, planes)))
 
 
 def _leak(tau: float, config: AcceleratorConfig, name: str) -> int:
@@ -124,40 +138,45 @@ def _leak(tau: float, config: AcceleratorConfig, name: str) -> int:
     return round(scaled)
 
 
-def _conv(net: FoldedNet, number: int, source: str, in_shape: Shape, config: AcceleratorConfig) -> tuple[Layer, int]:
-    """The layer, and how many of its channels were capped."""
-    layer, name, image = net.layers[number], f"conv{number}", number == 0
-    soft_reset = not net.config.hard_reset
-    c_out, c_in = layer.weight.shape[:2]
-    planes = net.config.plane_bits if image else 1
-    height, width = (size // 2 if layer.pool else size for size in in_shape[1:])
-    leak = _leak(layer.tau, config, name)
-    pixel = 255 if image else 1
-    accumulator_limit = ((1 << planes) - 1) * c_in * TAPS * pixel
-    weight = _doubles(layer.weight).reshape(c_out, -1)
-    largest_acc = pixel * np.maximum(weight.clip(min=0).sum(axis=1), -weight.clip(max=0).sum(axis=1))
+def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: AcceleratorConfig) -> tuple[Layer, int]:
+    """The layer of one stage, and how many of its channels were capped; `peaks` are those of the maps."""
+    layer, stage = net.layers[number], net.config.stages()[number]
+    image, soft_reset = stage.source == INPUT and not net.config.spike_input, not net.config.hard_reset
+    peak = peaks[stage.source]
+    planes = net.config.plane_bits if stage.weights is WeightKind.PLANES else 1
+    leak = _leak(layer.tau, config, stage.name)
+    accumulator_limit = ((1 << planes) - 1) * stage.groups_per_channel * TAPS * peak
+    weight = _doubles(layer.weight).reshape(stage.out_channels, -1)
+    largest_acc = peak * np.maximum(weight.clip(min=0).sum(axis=1), -weight.clip(max=0).sum(axis=1))
     fraction_bits = 0 if image else config.fraction_bits
     room = _mantissa_room(config, current_limit=accumulator_limit << fraction_bits, leak=leak,
                           steps=net.config.time_steps, soft_reset=soft_reset)
     if room < 1:
         raise LoweringError(f"membrane must fit {config.membrane_bits} bits", value=accumulator_limit << fraction_bits,
-                            field="largest input current", source=f"layer {name}")
+                            field="largest input current", source=f"layer {stage.name}")
     params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), layer.theta, fraction_bits=fraction_bits,
-                              largest_acc=largest_acc, mantissa_room=room, name=name)
-    lowered = Layer(name=name, kind="conv", source=source, in_shape=in_shape, out_shape=(c_out, height, width),
-                    kernel=(3, 3), weights=_weights(layer, config=config, planes=planes), pad=1, pool=layer.pool,
-                    image_input=image, threshold=params.threshold, bias=params.bias, negate=params.negate,
-                    param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
+                              largest_acc=largest_acc, mantissa_room=room, name=stage.name)
+    lowered = Layer(name=stage.name, kind="conv", source=stage.source, in_shape=stage.in_shape,
+                    out_shape=stage.out_shape, kernel=(stage.kernel, stage.kernel),
+                    weights=_weights(layer, stage, config=config, planes=planes),
+                    grouping=Grouping.INPUTS if stage.kernel == 1 else Grouping.TAPS, stride=stage.stride,
+                    pad=stage.padding, pool=stage.pool, pool_op=stage.pool_op, residual=stage.residual,
+                    residual_op=stage.residual_op, image_input=image, threshold=params.threshold, bias=params.bias,
+                    negate=params.negate, param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
     return lowered, params.capped
 
 
-def _classifier(net: FoldedNet, source: str, in_shape: Shape, config: AcceleratorConfig) -> Layer:
-    head = net.layers[-1]
-    gain, classes = float(head.gain[0]), len(head.bias)
+def _classifier(net: FoldedNet, config: AcceleratorConfig) -> Layer:
+    """The head as one kernel over the whole last map; weights shared by all its taps if it averages the map."""
+    head, source, pooled = net.layers[-1], net.config.stages()[-1], net.config.pooled_head
+    gain, classes, in_shape = float(head.gain[0]), len(head.bias), source.out_shape
     ratio = np.rint(_doubles(head.bias) / gain)
     shift = max(0, int(np.abs(ratio).max() / BIAS_LIMIT).bit_length())
-    return Layer(name="classifier", kind="classify", source=source, in_shape=in_shape, out_shape=(classes, 1, 1),
-                 kernel=in_shape[1:], weights=_classifier_weights(head.weight, in_shape, net.config.plane_bits),
+    kernel = (in_shape[0], 1, 1) if pooled else in_shape
+    bits = _bits(head.weight.reshape(-1, *kernel), net.config.plane_bits)
+    return Layer(name="classifier", kind="classify", source=source.name, in_shape=in_shape, out_shape=(classes, 1, 1),
+                 kernel=in_shape[1:], weights=Weights(symbols=group_inputs(bits) if pooled else group_taps(bits)),
+                 grouping=Grouping.INPUTS if pooled else Grouping.TAPS, shared_taps=pooled,
                  threshold=np.ones(classes, dtype=np.int64), bias=np.rint(ratio / 2.0**shift).astype(np.int64),
                  negate=np.zeros(classes, dtype=bool), param_shift=shift, leak=1 << config.leak_bits,
                  logit_scale=gain / net.config.time_steps)
@@ -165,15 +184,21 @@ def _classifier(net: FoldedNet, source: str, in_shape: Shape, config: Accelerato
 
 def lower_with_report(net: FoldedNet, config: AcceleratorConfig, *, name: str = "net") -> Lowered:
     """As `lower`, with the report."""
-    layers, capped, source, shape = [], [], INPUT, net.config.input_shape
-    for number in range(len(net.layers) - 1):
-        layer, channels = _conv(net, number, source, shape, config)
+    stages = net.config.stages()
+    for stage in stages:
+        if stage.membrane is not None:
+            raise LoweringError("must not add currents before they fire: the accelerator joins spikes (blocks sew-add "
+                                "and sew-iand), and no membranes yet", value=stage.membrane, field="membrane",
+                                source=f"layer {stage.name}")
+    peaks = map_peaks(stages, spike_input=net.config.spike_input)
+    layers, capped = [], []
+    for number in range(len(stages)):
+        layer, channels = _conv(net, number, peaks, config)
         layers.append(layer)
         capped.append(channels)
-        source, shape = layer.name, layer.out_shape
-    layers.append(_classifier(net, source, shape, config))
-    program = Program(name=name, steps=net.config.time_steps, leak_bits=config.leak_bits,
-                      fraction_bits=config.fraction_bits, layers=tuple(layers))
+    layers.append(_classifier(net, config))
+    program = Program(name=name, steps=net.config.time_steps, spike_input=net.config.spike_input,
+                      leak_bits=config.leak_bits, fraction_bits=config.fraction_bits, layers=tuple(layers))
     # Everything the configuration limits (buffers, widths, chunks) is a rule of the contract: let it judge the program.
     describe(config, program, [SectionOffsets(0, 0, 0)] * len(layers))
     report = tuple(LayerReport(

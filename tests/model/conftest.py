@@ -18,21 +18,35 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def make_folded(config: NetConfig, seed: int) -> FoldedNet:
-    """A random net with BN statistics of random images and random BN weights of both signs, folded."""
+def random_inputs(config: NetConfig, count: int, *, generator: torch.Generator) -> torch.Tensor:
+    """Images uint8 [N, C, H, W] of any pixels, or spikes [N, T, C, H, W], of which a third are 1."""
+    if config.spike_input:
+        shape = count, config.time_steps, *config.input_shape
+        return (torch.rand(shape, generator=generator) < 1 / 3).to(torch.uint8)
+    return torch.randint(0, 256, (count, *config.input_shape), generator=generator, dtype=torch.uint8)
+
+
+def random_net(config: NetConfig, seed: int, *, least_gain: float = 0.0) -> SpikingNet:
+    """A random net with BN statistics of random inputs and BN weights of both signs, `least_gain` away from 0."""
     generator = torch.Generator().manual_seed(seed)
     net = SpikingNet(config, generator=generator)
-    images = torch.randint(0, 256, (16, *config.input_shape), generator=generator, dtype=torch.uint8)
+    images = random_inputs(config, 16, generator=generator)
     net.train()
     for _ in range(20):
         net(images)
     with torch.no_grad():
         for block in net.blocks:
             channels = len(block.bn.weight)
-            block.bn.weight.copy_(torch.randn(channels, generator=generator))
+            weight = torch.randn(channels, generator=generator)
+            block.bn.weight.copy_(weight + least_gain * weight.sign())
             block.bn.bias.copy_(torch.rand(channels, generator=generator))
         net.classifier.bias.copy_(torch.randn(config.classes, generator=generator) * 0.1)
-    return fold(net)
+    return net
+
+
+def make_folded(config: NetConfig, seed: int, *, least_gain: float = 0.0) -> FoldedNet:
+    """`random_net`, folded."""
+    return fold(random_net(config, seed, least_gain=least_gain))
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""The named nets: shapes and sizes, and that each trains, folds, packs and lowers to what the golden model computes."""
+
+import numpy as np
+import pytest
+import torch
+
+from s2nn.hw.sim import functional
+from s2nn.hw.spec.config import ULX3S
+from s2nn.hw.spec.errors import ConfigError, LoweringError
+from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
+from s2nn.model.checkpoint import load_checkpoint, save_checkpoint
+from s2nn.model.evaluate import predict
+from s2nn.model.fold import fold
+from s2nn.model.integer import integer_forward
+from s2nn.model.lower import lower
+from s2nn.model.nets import NET_NAMES, NetConfig, SpikingNet, named_net
+from s2nn.model.nets.stages import map_peaks
+from s2nn.model.nets.zoo import NETS, widen
+from s2nn.model.recipe import Recipe
+from tests.model.conftest import make_folded, random_inputs, random_net
+
+# Sizes at which a net still has all its layers and takes a fraction of a second.
+SMALL_INPUTS = {"vgg9": (3, 8, 8), "vgg16": (3, 16, 16), "vggsnn": (2, 16, 16), "ms-resnet19": (3, 8, 8),
+                "sew-resnet19": (3, 8, 8), "s2nn-scnn": (3, 6, 6), "spoken-digits": (1, 8, 16), "nmnist": (2, 9, 9),
+                "default": (1, 8, 8)}
+MAPPED = [name for name in NETS if name != "ms-resnet19"]
+
+
+def small_net(name: str, **changes) -> NetConfig:
+    return named_net(name, **{"width": 1 / 16, "input_shape": SMALL_INPUTS[name], "time_steps": 3, "eta": 3,
+                              "classes": 5, **changes})
+
+
+@pytest.mark.parametrize(("name", "hidden", "first", "head", "batch_norm"), [
+    # S2NN, arXiv 2509.24266: what the sizes of its Tab. 1 to 3 are made of.
+    ("vggsnn", 9_216_000, 1_152, 46_090, 5_504),
+    ("resnet19", 12_312_576 + 172_032, 1_728, 5_130, 10_624),
+    ("sew-resnet19", 12_312_576 + 172_032, 1_728, 5_130, 10_624),
+    # its Tab. 11: kernels of the six layers, nine weights each; the encoding layer is ours
+    ("s2nn-scnn", 9 * (64 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 2 * 256 * 256), 1_728, 2_570, 2_304),
+])
+def test_published_nets_have_their_published_sizes(name, hidden, first, head, batch_norm):
+    config = named_net(name)
+    stages = config.stages()
+    assert sum(stage.num_weights for stage in stages[1:]) == hidden
+    assert stages[0].num_weights == first
+    assert (config.classifier_inputs + 1) * config.classes == head
+    assert 2 * sum(stage.out_channels for stage in stages) == batch_norm
+
+
+def test_a_residual_net_is_the_published_one():
+    stages = named_net("sew-resnet19").stages()
+    shortcuts = [stage for stage in stages if stage.kernel == 1]
+    sizes = [(stage.in_channels, stage.out_channels, stage.stride) for stage in shortcuts]
+    assert sizes == [(64, 128, 1), (128, 256, 2), (256, 512, 2)]
+    joined = [stage for stage in stages if stage.residual is not None]
+    assert len(joined) == 8 and all(stage.residual_op is ResidualOp.ADD for stage in joined)
+    assert stages[-1].out_shape == (512, 8, 8)
+    peaks = map_peaks(stages, spike_input=False)
+    assert [peaks[stage.name] for stage in joined] == [2, 3, 4, 2, 3, 4, 2, 3]
+    membrane = named_net("resnet19").stages()
+    assert [s.name for s in membrane if not s.fires] == [s.name for s in shortcuts]
+    assert [s.membrane for s in membrane if s.membrane] == [s.residual for s in joined]
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    ({"layers": "64B-FC"}, "a residual block must follow a convolution"),
+    ({"layers": "8C1-FC"}, "first convolution must be 3x3"),
+    ({"layers": "8C3-8B-MP2-FC"}, "MP2 must follow a convolution"),
+    ({"layers": "8C3-GAP-8C3-FC"}, "must read .* not 'GAP'"),
+    ({"layers": "GAP-FC"}, "at least one convolution"),
+    ({"layers": "8C3-AP2-8B-FC"}, "behind AP2"),
+    ({"layers": "8C3-MP2-8B-FC", "block": "membrane"}, "membrane block behind any pool"),
+    ({"block": "dense"}, "block must be one of sew-add, sew-iand, membrane"),
+])
+def test_bad_residual_nets_are_refused(change, text):
+    with pytest.raises(ConfigError, match=text):
+        NetConfig(**change)
+
+
+def test_unknown_nets_and_widths_are_refused():
+    with pytest.raises(ConfigError, match=r"a net must be one of default, .*resnet19, not 'vgg10'"):
+        named_net("vgg10")
+    with pytest.raises(ConfigError, match="width must be positive"):
+        named_net("vgg9", width=0)
+    assert widen("64C3S2-6B-FC", 0.25) == "16C3S2-2B-FC"
+    assert set(NET_NAMES) >= set(NETS)
+
+
+def test_a_description_holds_what_differs_from_the_first_version():
+    assert set(NetConfig().as_dict()) == {"input_shape", "layers", "classes", "time_steps", "eta", "tau", "theta",
+                                          "hard_reset", "plane_bits"}
+    assert named_net("vggsnn").as_dict()["spike_input"] is True
+    assert named_net("resnet19").as_dict()["block"] == "membrane"
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_learns_a_batch(name):
+    generator = torch.Generator().manual_seed(3)
+    config = small_net(name)
+    net = SpikingNet(config, generator=generator)
+    inputs, labels = random_inputs(config, 10, generator=generator), torch.arange(10) % 5
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+    losses = []
+    for _ in range(25):
+        loss = torch.nn.functional.cross_entropy(net(inputs), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        losses.append(loss.item())
+        optimiser.step()
+    assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in net.parameters()
+               if p.requires_grad and p.shape != (2**3, 9))
+    assert min(losses[-5:]) < 0.95 * losses[0], losses
+
+
+@pytest.mark.parametrize("block", ["sew-add", "sew-iand", "membrane"])
+@pytest.mark.parametrize("layers", ["8C3-AP2-8C3-8B-12BS2-12B-GAP-FC", "8C3-MP2-6BS2-5C1S2-FC"])
+@pytest.mark.parametrize("spike_input", [True, False])
+def test_folding_changes_nothing(block, layers, spike_input):
+    config = NetConfig(input_shape=(2, 12, 10), layers=layers, block=block, spike_input=spike_input, time_steps=3,
+                       classes=4, eta=3, pointwise_codebook=True)
+    net = random_net(config, 5).double().eval()
+    inputs = random_inputs(config, 20, generator=torch.Generator().manual_seed(1))
+    # float32 folding may move a membrane across its threshold, rarely
+    same = (net(inputs) - fold(net)(inputs)).abs().amax(dim=1) < 1e-4
+    assert same.float().mean() >= 0.8
+
+
+@pytest.mark.parametrize("name", MAPPED)
+@pytest.mark.parametrize(("eta", "pointwise_codebook"), [(None, False), (3, False), (4, True)])
+def test_integers_are_the_golden_models(name, eta, pointwise_codebook):
+    config = small_net(name, eta=eta, pointwise_codebook=pointwise_codebook)
+    net = make_folded(config, 7, least_gain=0.3)  # a gain near 0 would be capped, see test_lower
+    program = lower(net, ULX3S, name=name)
+    inputs = random_inputs(config, 3, generator=torch.Generator().manual_seed(2))
+    result, golden = integer_forward(program, inputs), functional.run(program, inputs.numpy())
+    for layer, spikes in zip(golden.layers, result.spikes, strict=True):
+        assert np.array_equal(layer.spikes, spikes.transpose(0, 1).numpy()), layer.name
+    assert np.array_equal(golden.logits, result.logits.numpy())
+    assert 0.01 < golden.layers[-1].spikes.mean() < 3.5
+    # the float net and its integers agree but for roundings at the threshold, which spread from layer to layer
+    agree = torch.stack([(maps.long() == spikes.long()).double().mean()
+                         for maps, spikes in zip(net.spikes(inputs), result.spikes, strict=True)])
+    assert agree[0] > 0.97 and agree[1] > 0.9 and agree.mean() > 0.75, agree
+
+
+def test_program_of_a_residual_net_has_the_hardwares_forms():
+    config = small_net("sew-resnet19", block="sew-iand", pointwise_codebook=True)
+    program = lower(make_folded(config, 8), ULX3S)
+    shortcut = next(layer for layer in program.layers if layer.kernel == (1, 1))
+    assert shortcut.grouping is Grouping.INPUTS and shortcut.weights.symbol_bits == 3
+    assert [layer.residual_op for layer in program.layers if layer.residual] == [ResidualOp.IAND] * 8
+    head = program.layers[-1]
+    assert head.shared_taps and head.kernel == (2, 2)
+    pooled = lower(make_folded(small_net("vggsnn"), 8), ULX3S)
+    assert pooled.spike_input and [layer.pool_op for layer in pooled.layers if layer.pool] == [PoolOp.SUM] * 4
+
+
+def test_a_membrane_shortcut_is_refused_by_lowering():
+    net = make_folded(small_net("ms-resnet19"), 9)
+    with pytest.raises(LoweringError, match=r"layer conv3: membrane: must not add currents .* no membranes yet"):
+        lower(net, ULX3S)
+    inputs = random_inputs(net.config, 6, generator=torch.Generator().manual_seed(2))
+    assert predict(net, inputs).shape == (6,)
+
+
+@pytest.mark.parametrize("name", ["ms-resnet19", "sew-resnet19", "vggsnn"])
+@pytest.mark.parametrize("pointwise_codebook", [True, False])
+def test_checkpoints_hold_every_net(tmp_path, name, pointwise_codebook):
+    net = make_folded(small_net(name, pointwise_codebook=pointwise_codebook), 4)
+    save_checkpoint(tmp_path / "net", net, recipe=Recipe(net=net.config), test_accuracy=0.5, test_images=1, split="-")
+    loaded = load_checkpoint(tmp_path / "net").net
+    assert loaded.config == net.config
+    inputs = random_inputs(net.config, 4, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(net(inputs), loaded(inputs))
+    for one, other in zip(net.layers, loaded.layers, strict=True):
+        assert torch.equal(one.weight, other.weight) and (one.tau, one.theta) == (other.tau, other.theta)
