@@ -45,9 +45,12 @@ def _forward_steps(x: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor,
 
 
 def _backward_steps(grad_s: torch.Tensor, u_pre: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor, hard: bool,
-                    detach_reset: bool, surrogate_name: str, slope: float,
-                    learn: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(dL/dx [T, B, ...], dL/dtau [B, ...], dL/dtheta [B, ...]); the last two are zero unless `learn`."""
+                    detach_reset: bool, surrogate_name: str, slope: float, learn: bool,
+                    grad_membrane: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(dL/dx [T, B, ...], dL/dtau [B, ...], dL/dtheta [B, ...]); the last two are zero unless `learn`.
+
+    grad_membrane : dL/du~ of a loss that reads the membrane itself, [T, B, ...], or None.
+    """
     h_fn, _ = surrogate(surrogate_name)
     grad_x = torch.empty_like(u_pre)
     grad_tau, grad_theta = torch.zeros_like(u_pre[0]), torch.zeros_like(u_pre[0])
@@ -61,6 +64,8 @@ def _backward_steps(grad_s: torch.Tensor, u_pre: torch.Tensor, tau: torch.Tensor
         if learn and not hard:
             grad_theta = grad_theta - grad_u * s
         grad_pre = total_s * h + (grad_u * (1 - s) if hard else grad_u)
+        if grad_membrane is not None:
+            grad_pre = grad_pre + grad_membrane[t]
         grad_x[t] = grad_pre
         if learn:
             grad_theta = grad_theta - total_s * h
@@ -79,16 +84,20 @@ def _compiled(step_fn: Callable) -> Callable:
 
 
 class LIFFunction(torch.autograd.Function):
-    """All T steps of the neuron: `apply(x, tau, theta, hard, detach_reset, surrogate_name, slope, compiled)` -> s."""
+    """All T steps of the neuron: `apply(x, tau, theta, hard, detach_reset, surrogate_name, slope, compiled)` -> s.
+
+    With True as a ninth argument it gives (s, u~), and takes gradients for both.
+    """
 
     @staticmethod
-    def forward(ctx, x, tau, theta, hard, detach_reset, surrogate_name, slope, compiled):
+    def forward(ctx, x, tau, theta, hard, detach_reset, surrogate_name, slope, compiled, with_membrane=False):
         run = _compiled(_forward_steps) if compiled else _forward_steps
         s, u_pre = run(x, tau, theta, hard)
         ctx.save_for_backward(u_pre, tau, theta)
         ctx.rules = (hard, detach_reset, surrogate_name, slope)
         ctx.compiled = compiled
-        return s
+        ctx.set_materialize_grads(False)
+        return (s, u_pre) if with_membrane else s
 
     @staticmethod
     def backward(ctx, *grad_outputs):
@@ -96,10 +105,13 @@ class LIFFunction(torch.autograd.Function):
         learn = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
         run = _compiled(_backward_steps) if ctx.compiled else _backward_steps
         hard, detach_reset, name, slope = ctx.rules
-        grad_x, grad_tau, grad_theta = run(grad_outputs[0], u_pre, tau, theta, hard, detach_reset, name, slope, learn)
+        grad_s, grad_membrane = (*grad_outputs, None)[:2]
+        grad_s = torch.zeros_like(u_pre) if grad_s is None else grad_s
+        grad_x, grad_tau, grad_theta = run(grad_s, u_pre, tau, theta, hard, detach_reset, name, slope, learn,
+                                           grad_membrane)
         if not learn:
-            return grad_x, *(None,) * 7
-        return grad_x, grad_tau.sum_to_size(tau.shape), grad_theta.sum_to_size(theta.shape), *(None,) * 5
+            return grad_x, *(None,) * 8
+        return grad_x, grad_tau.sum_to_size(tau.shape), grad_theta.sum_to_size(theta.shape), *(None,) * 6
 
 
 class LIF(nn.Module):
@@ -113,7 +125,12 @@ class LIF(nn.Module):
     surrogate, slope : shape of the backward pass, see `s2nn.model.surrogate`; slope None takes its default.
     detach_reset : no gradient through the reset's spike, as is usual; False differentiates it too.
     compiled : run both passes through torch.compile (one fused kernel each; needs a working inductor back end).
+
+    An `observer`, if set, is handed (s, u~) of every forward pass: spikes and the membrane before the reset, both
+    [T, B, ...] and differentiable, for losses on inner layers (`s2nn.model.distill`).
     """
+
+    observer: Callable[[torch.Tensor, torch.Tensor], None] | None
 
     tau: torch.Tensor
     theta: torch.Tensor
@@ -127,7 +144,7 @@ class LIF(nn.Module):
         if not theta > 0:
             raise ConfigError("theta must be positive", value=theta)
         self.hard_reset, self.detach_reset, self.compiled = hard_reset, detach_reset, compiled
-        self.surrogate_name = surrogate_name
+        self.surrogate_name, self.observer = surrogate_name, None
         self.slope = surrogate(surrogate_name)[1] if slope is None else slope
         for name, value, learn in (("tau", tau, learn_tau), ("theta", theta, learn_theta)):
             tensor = torch.tensor(float(value))
@@ -139,8 +156,12 @@ class LIF(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [T, B, ...] -> s [T, B, ...]."""
         tau, theta = self.tau.to(x.dtype), self.theta.to(x.dtype)
-        return LIFFunction.apply(x, tau, theta, self.hard_reset, self.detach_reset, self.surrogate_name, self.slope,
-                                 self.compiled)  # type: ignore[no-any-return]
+        rules = self.hard_reset, self.detach_reset, self.surrogate_name, self.slope, self.compiled
+        if self.observer is None:
+            return LIFFunction.apply(x, tau, theta, *rules)  # type: ignore[no-any-return]
+        s, u_pre = LIFFunction.apply(x, tau, theta, *rules, True)  # type: ignore[misc]
+        self.observer(s, u_pre)
+        return s
 
     def extra_repr(self) -> str:
         reset = "hard" if self.hard_reset else "soft"

@@ -28,10 +28,13 @@ class Step(torch.autograd.Function):
         return grad * surrogate(name)[0](z, slope), None, None
 
 
-def reference(x, tau, theta, hard, detach_reset, name, slope):
+def reference(x, tau, theta, hard, detach_reset, name, slope, membranes=None):
+    """Spikes; the membranes before the reset are appended to `membranes`."""
     u, spikes = torch.zeros_like(x[0]), []
     for t in range(len(x)):
         u = tau * u + x[t]
+        if membranes is not None:
+            membranes.append(u)
         s = Step.apply(u - theta, name, slope)
         r = s.detach() if detach_reset else s
         u = u * (1 - r) if hard else u - theta * r
@@ -56,6 +59,26 @@ def test_values_and_all_gradients_equal_the_step_by_step_net(hard, detach_reset,
         (s * weight).sum().backward()
         results.append((s.detach(), *(v.grad for v in inputs)))
     assert 0.1 < results[0][0].mean() < 0.9
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("hard", "detach_reset", "name"), CASES)
+@pytest.mark.parametrize("spikes_count_too", [False, True])
+def test_an_observer_sees_the_membrane_and_its_gradient_comes_back(hard, detach_reset, name, spikes_count_too):
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(4, 3, 5, dtype=torch.double, generator=generator) * 1.5
+    weights = torch.randn(2, *x.shape, dtype=torch.double, generator=generator)
+    lif = LIF(tau=0.7, theta=0.9, hard_reset=hard, surrogate_name=name, detach_reset=detach_reset).double()
+    seen, membranes, results = [], [], []
+    lif.observer = lambda s, u: seen.append((s, u))
+    for run in (lambda v: (reference(v, lif.tau, lif.theta, hard, detach_reset, name, lif.slope, membranes),
+                           torch.stack(membranes)), lambda v: (lif(v), seen[0][1])):
+        inputs = x.clone().requires_grad_()
+        s, u = run(inputs)
+        ((u * weights[0]).sum() + spikes_count_too * (s * weights[1]).sum()).backward()
+        results.append((s.detach(), u.detach(), inputs.grad))
+    assert torch.equal(seen[0][0], results[1][0])
     for expected, actual in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
 
