@@ -12,12 +12,13 @@ The S2NN neuron (arXiv 2509.24266, eqs. 1-3), in the letters of the paper:
     s      spike, 0.0 or 1.0       [T, B, ...]
     tau    leak factor in [0, 1] (not a time constant in seconds); theta  threshold
 
-Only u~ is kept for the backward pass: s and u follow from it. The paper states neither tau, theta nor the surrogate, so
-they are parameters here; the defaults (0.5, 1, atan) are those of the SNN literature it builds on.
+The paper states neither tau, theta nor the surrogate, so they are parameters here; the defaults (0.5, 1, atan) are
+those of the SNN literature it builds on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -27,60 +28,123 @@ from s2nn.model.surrogate import surrogate
 
 COMPILED_SHAPES = 64
 
+Rows = Sequence[torch.Tensor]
+Gradients = tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None]
 
-def _reset(u_pre: torch.Tensor, s: torch.Tensor, theta: torch.Tensor, hard: bool) -> torch.Tensor:
-    return u_pre * (1 - s) if hard else u_pre - theta * s
+
+class Rules(NamedTuple):
+    """What of a neuron is fixed: reset, whether its gradient is cut, and the surrogate."""
+
+    hard: bool
+    detach_reset: bool
+    surrogate_name: str
+    slope: float
 
 
-def _forward_steps(x: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor,
-                   hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """(s, u~), both [T, B, ...]."""
-    s, u_pre = torch.empty_like(x), torch.empty_like(x)
-    u = torch.zeros_like(x[0])
-    for t in range(x.shape[0]):
-        u_pre[t] = x[t] if t == 0 else tau * u + x[t]
-        s[t] = u_pre[t] >= theta
-        u = _reset(u_pre[t], s[t], theta, hard)
+def _reset_(u: torch.Tensor, u_pre: torch.Tensor, s: torch.Tensor, theta: torch.Tensor, hard: bool) -> None:
+    """u <- the membrane after the reset."""
+    torch.addcmul(u_pre, u_pre if hard else theta, s, value=-1, out=u)
+
+
+def _forward_steps(x: Rows, s: Rows, u_pre: Rows, tau: torch.Tensor, theta: torch.Tensor, hard: bool) -> None:
+    """Fill s and u~ from x; each is a list of T tensors [B, ...]."""
+    u = torch.empty_like(u_pre[0])
+    for t in range(len(x)):
+        if t == 0:
+            u_pre[t].copy_(x[t])
+        else:
+            torch.mul(u, tau, out=u_pre[t]).add_(x[t])
+        torch.ge(u_pre[t], theta, out=s[t])
+        _reset_(u, u_pre[t], s[t], theta, hard)
+
+
+def _backward_steps(grad_s: Rows, grad_membrane: Rows | None, s: Rows, u_pre: Rows, grad_x: Rows, tau: torch.Tensor,
+                    theta: torch.Tensor, rules: Rules, learnt: tuple[torch.Tensor, torch.Tensor] | None) -> None:
+    """Fill dL/dx; add to `learnt`, dL/dtau and dL/dtheta of every neuron [B, ...], if given.
+
+    grad_membrane : dL/du~ of a loss that reads the membrane itself, or None.
+    """
+    h_fn, _ = surrogate(rules.surrogate_name)
+    grad_u, h, u = (torch.empty_like(u_pre[0]) for _ in range(3))  # grad_u: dL/du[t], the membrane after the reset
+    for t in reversed(range(len(u_pre))):
+        is_last = t == len(u_pre) - 1
+        h_fn(torch.sub(u_pre[t], theta, out=h), rules.slope)
+        total_s = grad_s[t]  # dL/ds[t], through the output and, unless detached, through the reset
+        if not rules.detach_reset and not is_last:
+            total_s = total_s - grad_u * (u_pre[t] if rules.hard else theta)
+        torch.mul(total_s, h, out=grad_x[t])
+        if learnt is not None:
+            learnt[1].sub_(grad_x[t])
+        if not is_last:
+            if learnt is not None and not rules.hard:
+                learnt[1].addcmul_(grad_u, s[t], value=-1)
+            if rules.hard:
+                grad_u.addcmul_(grad_u, s[t], value=-1)
+            grad_x[t].add_(grad_u)
+        if grad_membrane is not None:
+            grad_x[t].add_(grad_membrane[t])
+        if t > 0:
+            if learnt is not None:
+                _reset_(u, u_pre[t - 1], s[t - 1], theta, rules.hard)
+                learnt[0].addcmul_(grad_x[t], u)
+            torch.mul(grad_x[t], tau, out=grad_u)
+
+
+def _zeros(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros_like(like[0]), torch.zeros_like(like[0])
+
+
+def _unbound(x: torch.Tensor | None) -> Rows | None:
+    return None if x is None else x.unbind()
+
+
+def _forward_eager(x: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor, hard: bool,
+                   keep: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(s, u~), both [T, B, ...]; u~ is None unless `keep`."""
+    s, u_pre = torch.empty_like(x), torch.empty_like(x) if keep else None
+    rows = [torch.empty_like(x[0])] * len(x) if u_pre is None else u_pre.unbind()
+    _forward_steps(x.unbind(), s.unbind(), rows, tau, theta, hard)
     return s, u_pre
 
 
-def _backward_steps(grad_s: torch.Tensor, u_pre: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor, hard: bool,
-                    detach_reset: bool, surrogate_name: str, slope: float, learn: bool,
-                    grad_membrane: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(dL/dx [T, B, ...], dL/dtau [B, ...], dL/dtheta [B, ...]); the last two are zero unless `learn`.
+def _backward_eager(grad_s: torch.Tensor, grad_membrane: torch.Tensor | None, s: torch.Tensor, u_pre: torch.Tensor,
+                    tau: torch.Tensor, theta: torch.Tensor, rules: Rules, learn: bool) -> Gradients:
+    """(dL/dx [T, B, ...], then dL/dtau and dL/dtheta of every neuron [B, ...], if `learn`)."""
+    grad_x, learnt = torch.empty_like(u_pre), _zeros(u_pre) if learn else None
+    _backward_steps(grad_s.unbind(), _unbound(grad_membrane), s.unbind(), u_pre.unbind(), grad_x.unbind(), tau, theta,
+                    rules, learnt)
+    return grad_x, learnt
 
-    grad_membrane : dL/du~ of a loss that reads the membrane itself, [T, B, ...], or None.
-    """
-    h_fn, _ = surrogate(surrogate_name)
-    grad_x = torch.empty_like(u_pre)
-    grad_tau, grad_theta = torch.zeros_like(u_pre[0]), torch.zeros_like(u_pre[0])
-    grad_u = torch.zeros_like(u_pre[0])  # dL/du[t], the membrane after the reset
-    for t in range(u_pre.shape[0] - 1, -1, -1):
-        z = u_pre[t] - theta
-        s, h = (u_pre[t] >= theta).to(z.dtype), h_fn(z, slope)
-        total_s = grad_s[t]  # dL/ds[t], through the output and, unless detached, through the reset
-        if not detach_reset:
-            total_s = total_s - grad_u * (u_pre[t] if hard else theta)
-        if learn and not hard:
-            grad_theta = grad_theta - grad_u * s
-        grad_pre = total_s * h + (grad_u * (1 - s) if hard else grad_u)
-        if grad_membrane is not None:
-            grad_pre = grad_pre + grad_membrane[t]
-        grad_x[t] = grad_pre
-        if learn:
-            grad_theta = grad_theta - total_s * h
-            if t > 0:
-                s_before = (u_pre[t - 1] >= theta).to(z.dtype)
-                grad_tau = grad_tau + grad_pre * _reset(u_pre[t - 1], s_before, theta, hard)
-        grad_u = tau * grad_pre
-    return grad_x, grad_tau, grad_theta
+
+# A compiled loop is bound by memory: it makes T tensors and joins them, since writing into slices of one tensor would
+# copy it each time, and its backward pass runs the forward pass again instead of reading what that left.
+
+
+def _forward_fused(x: torch.Tensor, tau: torch.Tensor, theta: torch.Tensor, hard: bool,
+                   keep: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    s, u_pre = _empty_rows(x), _empty_rows(x)
+    _forward_steps(x.unbind(), s, u_pre, tau, theta, hard)
+    return torch.stack(s), torch.stack(u_pre) if keep else None
+
+
+def _backward_fused(grad_s: torch.Tensor, grad_membrane: torch.Tensor | None, x: torch.Tensor, tau: torch.Tensor,
+                    theta: torch.Tensor, rules: Rules, learn: bool) -> Gradients:
+    s, u_pre, grad_x = _empty_rows(x), _empty_rows(x), _empty_rows(x)
+    _forward_steps(x.unbind(), s, u_pre, tau, theta, rules.hard)
+    learnt = _zeros(x) if learn else None
+    _backward_steps(grad_s.unbind(), _unbound(grad_membrane), s, u_pre, grad_x, tau, theta, rules, learnt)
+    return torch.stack(grad_x), learnt
+
+
+def _empty_rows(like: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.empty_like(row) for row in like.unbind()]
 
 
 @cache
-def _compiled(step_fn: Callable) -> Callable:
+def _compiled(steps_fn: Callable) -> Callable:
     # One kernel per shape: a net has more of them (layers times lengths of T) than the compiler expects.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, COMPILED_SHAPES)
-    return torch.compile(step_fn, dynamic=False)
+    return torch.compile(steps_fn, dynamic=False)
 
 
 class LIFFunction(torch.autograd.Function):
@@ -91,27 +155,28 @@ class LIFFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, tau, theta, hard, detach_reset, surrogate_name, slope, compiled, with_membrane=False):
-        run = _compiled(_forward_steps) if compiled else _forward_steps
-        s, u_pre = run(x, tau, theta, hard)
-        ctx.save_for_backward(u_pre, tau, theta)
-        ctx.rules = (hard, detach_reset, surrogate_name, slope)
+        if compiled:
+            s, u_pre = _compiled(_forward_fused)(x, tau, theta, hard, with_membrane)
+            ctx.save_for_backward(tau, theta, x)
+        else:
+            s, u_pre = _forward_eager(x, tau, theta, hard, with_membrane or any(ctx.needs_input_grad))
+            ctx.save_for_backward(tau, theta, s, u_pre)
+        ctx.rules = Rules(hard, detach_reset, surrogate_name, slope)
         ctx.compiled = compiled
         ctx.set_materialize_grads(False)
         return (s, u_pre) if with_membrane else s
 
     @staticmethod
     def backward(ctx, *grad_outputs):
-        u_pre, tau, theta = ctx.saved_tensors
+        tau, theta, *kept = ctx.saved_tensors
         learn = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        run = _compiled(_backward_steps) if ctx.compiled else _backward_steps
-        hard, detach_reset, name, slope = ctx.rules
+        run = _compiled(_backward_fused) if ctx.compiled else _backward_eager
         grad_s, grad_membrane = (*grad_outputs, None)[:2]
-        grad_s = torch.zeros_like(u_pre) if grad_s is None else grad_s
-        grad_x, grad_tau, grad_theta = run(grad_s, u_pre, tau, theta, hard, detach_reset, name, slope, learn,
-                                           grad_membrane)
-        if not learn:
+        grad_s = torch.zeros_like(kept[0]) if grad_s is None else grad_s
+        grad_x, learnt = run(grad_s, grad_membrane, *kept, tau, theta, ctx.rules, learn)
+        if learnt is None:
             return grad_x, *(None,) * 8
-        return grad_x, grad_tau.sum_to_size(tau.shape), grad_theta.sum_to_size(theta.shape), *(None,) * 6
+        return grad_x, learnt[0].sum_to_size(tau.shape), learnt[1].sum_to_size(theta.shape), *(None,) * 6
 
 
 class LIF(nn.Module):

@@ -7,6 +7,7 @@ The forward pass always uses H(z) = 1 if z >= 0 else 0; these functions only sha
     sigmoid   h(z) = a * sigmoid(a*z) * (1 - sigmoid(a*z)) a = 4   # Ref: Neftci et al., IEEE SPM 2019
 
 Each integrates to one over z, so a wider surrogate is a flatter one. `a` is the slope; its default is the value above.
+All of them overwrite z with the result and return it: the backward pass of a neuron calls them at every time step.
 """
 
 import math
@@ -21,18 +22,18 @@ SurrogateFn = Callable[[torch.Tensor, float], torch.Tensor]
 
 def atan(z: torch.Tensor, a: float) -> torch.Tensor:
     """Derivative of arctan(pi*a*z/2)/pi + 1/2; heavy tails, so that no neuron ever stops learning."""
-    return (a / 2) / (1 + (math.pi / 2 * a * z).square())
+    return z.mul_(math.pi / 2 * a).square_().add_(1).reciprocal_().mul_(a / 2)
 
 
 def triangle(z: torch.Tensor, a: float) -> torch.Tensor:
     """Piecewise linear, exactly zero for |z| >= 1/a: cheap and local."""
-    return a * (1 - a * z.abs()).clamp_min(0)
+    return z.abs_().mul_(-a).add_(1).clamp_min_(0).mul_(a)
 
 
 def sigmoid(z: torch.Tensor, a: float) -> torch.Tensor:
     """Derivative of the logistic function of slope a."""
-    p = torch.sigmoid(a * z)
-    return a * p * (1 - p)
+    p = z.mul_(a).sigmoid_()
+    return p.sub_(p.square()).mul_(a)
 
 
 #: Name -> function and default slope.
