@@ -170,10 +170,14 @@ class LIFFunction(torch.autograd.Function):
     def backward(ctx, *grad_outputs):
         tau, theta, *kept = ctx.saved_tensors
         learn = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        run = _compiled(_backward_fused) if ctx.compiled else _backward_eager
         grad_s, grad_membrane = (*grad_outputs, None)[:2]
         grad_s = torch.zeros_like(kept[0]) if grad_s is None else grad_s
-        grad_x, learnt = run(grad_s, grad_membrane, *kept, tau, theta, ctx.rules, learn)
+        if ctx.compiled:
+            (x,) = kept
+            grad_x, learnt = _compiled(_backward_fused)(grad_s, grad_membrane, x, tau, theta, ctx.rules, learn)
+        else:
+            s, u_pre = kept
+            grad_x, learnt = _backward_eager(grad_s, grad_membrane, s, u_pre, tau, theta, ctx.rules, learn)
         if learnt is None:
             return grad_x, *(None,) * 8
         return grad_x, learnt[0].sum_to_size(tau.shape), learnt[1].sum_to_size(theta.shape), *(None,) * 6

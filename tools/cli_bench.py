@@ -1,4 +1,4 @@
-"""`s2nn bench`: how fast the simulators are. Measurements, not tests: what they show depends on the machine."""
+"""`s2nn bench`: how fast simulators and neurons are. Measurements, not tests: what they show depends on the machine."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from s2nn.hw.spec.config import preset
 from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
 from s2nn.tools.console import Output, refuses_bad_input
 
-commands = typer.Typer(no_args_is_help=True, help="Measure the speed of the simulators.")
+commands = typer.Typer(no_args_is_help=True, help="Measure the speed of simulators and neurons.")
 
 Repetitions = Annotated[int, typer.Option(min=1, help="Of each series, in turn; medians are compared.")]
 
@@ -68,4 +68,28 @@ def engine(nets: Annotated[list[str] | None, typer.Argument(
     result = bench_engine(nets or ["default", "vgg16", "resnet19"], images=images, repetitions=repetitions, seed=seed,
                           tell=output.tell)
     output.show(bench_table(result))
+    output.result(result)
+
+
+@commands.command()
+@refuses_bad_input
+def neurons(*, steps: Annotated[list[int] | None, typer.Option("--steps", min=1, help="T, again for more.",
+                                                               show_default="4 and 16")] = None,
+            shape: Annotated[str, typer.Option(help="Batch, channels, rows, columns.")] = "16,64,16,16",
+            repetitions: Repetitions = 9,
+            threads: Annotated[int, typer.Option(min=1, help="Of PyTorch.")] = 1,
+            device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+            compiled_peers: Annotated[bool, typer.Option(
+                "--compiled-peers", help="Measure the others through torch.compile too.")] = False,
+            seed: Annotated[int, typer.Option(help="Of the currents.")] = 0, as_json: Json = False) -> None:
+    """Our LIF, eager and compiled, beside SpikingJelly's and snnTorch's: same spikes and gradients, then seconds.
+
+    Example: s2nn bench neurons --steps 4 --compiled-peers
+    """
+    from s2nn.tools.bench_neurons import bench_neurons, bench_tables, parse_shape
+
+    output = Output(as_json=as_json)
+    result = bench_neurons(steps=steps or [4, 16], shape=parse_shape(shape), repetitions=repetitions, threads=threads,
+                           device=device, seed=seed, compiled_peers=compiled_peers, tell=output.tell)
+    output.show(*bench_tables(result))
     output.result(result)

@@ -117,3 +117,36 @@ def test_surrogates_integrate_to_one(name):
     fn, slope = surrogate(name)
     z = torch.linspace(-2000, 2000, 4_000_001, dtype=torch.double)
     assert torch.trapezoid(fn(z.clone(), slope), z).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("hard", "detach_reset", "name"), CASES)
+@pytest.mark.parametrize("learn", [False, True])
+def test_the_loops_that_are_compiled_give_what_the_eager_ones_give(monkeypatch, hard, detach_reset, name, learn):
+    monkeypatch.setattr("s2nn.model.neurons._compiled", lambda steps_fn: steps_fn)  # traced or not, the same arithmetic
+    x, grad = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(2), dtype=torch.double)
+    results = []
+    for compiled in (False, True):
+        lif = LIF(hard_reset=hard, detach_reset=detach_reset, surrogate_name=name, learn_tau=learn, learn_theta=learn,
+                  compiled=compiled).double()
+        membranes = []
+        lif.observer = (lambda s, u_pre, seen=membranes: seen.append(u_pre)) if learn else None
+        leaf = x.clone().requires_grad_()
+        s = lif(leaf)
+        torch.autograd.backward([s, *membranes], [grad, *(0.1 * grad for _ in membranes)])
+        results.append([s, *membranes, leaf.grad, *(p.grad for p in lif.parameters())])
+    for eager, fused in zip(*results, strict=True):
+        assert torch.equal(eager, fused)
+    with torch.no_grad():
+        assert torch.equal(lif(x), s)
+
+
+def test_an_expanded_current_fires_as_its_copies_do():
+    x = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(3)).to(memory_format=torch.channels_last)
+    expanded = x.unsqueeze(0).expand(4, -1, -1, -1, -1).requires_grad_()
+    copied = expanded.detach().clone().requires_grad_()
+    spikes = LIF()(expanded)
+    assert torch.equal(spikes, LIF()(copied)) and torch.equal(LIF()(expanded.detach()), spikes)
+    for s, leaf in ((spikes, expanded), (LIF()(copied), copied)):
+        (s * torch.arange(s.numel()).reshape(s.shape)).sum().backward()
+        assert leaf.grad is not None
+    assert torch.equal(expanded.grad, copied.grad)
