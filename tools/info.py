@@ -16,6 +16,7 @@ def describe_choices() -> dict[str, Any]:
     """Names that other commands accept, as JSON values."""
     from s2nn.model.checkpoint import shipped_checkpoints
     from s2nn.model.data import LOADERS
+    from s2nn.model.nets import NET_NAMES
     from s2nn.model.recipe import shipped_recipes
 
     return {
@@ -23,6 +24,7 @@ def describe_choices() -> dict[str, Any]:
         "dram_presets": list(PRESET_NAMES),
         "checkpoints": shipped_checkpoints(),
         "recipes": shipped_recipes(),
+        "nets": list(NET_NAMES),
         "datasets": list(LOADERS),
         "format_version": VERSION,
         "versions": package_versions(_PACKAGES),
@@ -47,7 +49,7 @@ def choices_tables(choices: dict[str, Any]) -> list[Table]:
         if field not in ("name", "weight_format"):
             configs.add_row(field, *(str(config[field]) for config in choices["configs"].values()))
     names = Table(title="Names", title_justify="left", show_header=False)
-    for key in ("dram_presets", "checkpoints", "recipes", "datasets"):
+    for key in ("dram_presets", "checkpoints", "recipes", "nets", "datasets"):
         names.add_row(key.replace("_", " "), ", ".join(choices[key]) or "none")
     names.add_row("versions", ", ".join(f"{name} {version}" for name, version in choices["versions"].items()))
     return [configs, names]
