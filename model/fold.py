@@ -10,6 +10,8 @@ summation: a folded net gives the same logits on every machine. This is what che
 reported for.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional as F
 from s2nn.hw.spec.program import INPUT, ResidualOp
 from s2nn.model.layers import QuantisedLayer, SubBitConv2d
 from s2nn.model.nets import NetConfig, SpikingNet, Stage
+from s2nn.model.nets.stages import last_readers
 from s2nn.model.neurons import LIFFunction
 
 
@@ -92,25 +95,35 @@ class FoldedNet(nn.Module):
             s = residual + s if stage.residual_op is ResidualOp.ADD else residual * (1 - s)
         return s
 
-    @torch.no_grad()
-    def spikes(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The map of every stage that fires, [T, B, C, H, W] each: spikes, or integers where spikes are added up."""
+    def _maps(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The map of each stage that fires, in order; keeps those alone that a later stage reads."""
         x = images.float()
         maps, currents = {INPUT: x.transpose(0, 1) if self.config.spike_input else x}, {}
-        for stage, layer in zip(self.config.stages(), self.layers[:-1], strict=True):
+        stages = self.config.stages()
+        finished, kept_currents = last_readers(stages), {stage.membrane for stage in stages}
+        for stage, layer in zip(stages, self.layers[:-1], strict=True):
             current = self._current(stage, layer, maps[stage.source])
             if stage.membrane is not None:
                 current = current + currents[stage.membrane]
-            currents[stage.name] = current
+            if stage.name in kept_currents:
+                currents[stage.name] = current
             if stage.fires:
                 maps[stage.name] = self._fire(stage, layer, current,
                                               None if stage.residual is None else maps[stage.residual])
-        del maps[INPUT]
-        return list(maps.values())
+                yield maps[stage.name]
+            for name in finished[stage.name]:
+                maps.pop(name, None)
+                currents.pop(name, None)
+
+    @torch.no_grad()
+    def spikes(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The map of every stage that fires, [T, B, C, H, W] each: spikes, or integers where spikes are added up."""
+        return list(self._maps(images))
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        count = self.spikes(images)[-1].sum(dim=0)  # (B, C, H, W), spikes over the T steps
+        last = deque(self._maps(images), maxlen=1).pop()
+        count = last.sum(dim=0)  # (B, C, H, W), spikes over the T steps
         features = count.sum(dim=(2, 3)) if self.config.pooled_head else count.flatten(1)
         head = self.layers[-1]
         return head.gain * F.linear(features, head.weight) / self.config.time_steps + head.bias

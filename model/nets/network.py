@@ -17,7 +17,7 @@ from s2nn.hw.spec.program import INPUT, ResidualOp
 from s2nn.model.codebook import Codebook
 from s2nn.model.layers import BinaryConv2d, PlaneConv2d, PlaneLinear, QuantisedLayer, SubBitConv2d
 from s2nn.model.nets.config import NetConfig
-from s2nn.model.nets.stages import Stage, WeightKind
+from s2nn.model.nets.stages import Stage, WeightKind, last_readers
 from s2nn.model.neurons import LIF
 
 CODEWORD_SEED_OFFSET = 1_000_000
@@ -106,6 +106,7 @@ class SpikingNet(nn.Module):
         x = x[:, : self.time_steps].transpose(0, 1) if self.config.spike_input else x / 255
         maps, currents = {INPUT: x}, {}
         kept_currents = {block.stage.membrane for block in self.spiking_blocks()}
+        finished = last_readers(self.config.stages())
         for block in self.spiking_blocks():
             stage = block.stage
             current = block.current(maps[stage.source], self.time_steps)
@@ -115,6 +116,9 @@ class SpikingNet(nn.Module):
                 currents[stage.name] = current
             if stage.fires:
                 maps[stage.name] = x = block.fire(current, None if stage.residual is None else maps[stage.residual])
+            for name in finished[stage.name]:  # what autograd does not keep is free again
+                maps.pop(name, None)
+                currents.pop(name, None)
         # The classifier is linear, so the mean over T of its outputs is its output for the mean over T.
         count = x.sum(dim=0)  # (B, C, H, W)
         features = count.mean(dim=(2, 3)) if self.config.pooled_head else count.flatten(1)

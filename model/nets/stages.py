@@ -119,3 +119,11 @@ def map_peaks(stages: Sequence[Stage], *, spike_input: bool) -> dict[str, int]:
         else:
             peaks[stage.name] = 1
     return peaks
+
+
+def last_readers(stages: Sequence[Stage]) -> dict[str, list[str]]:
+    """For each stage the maps that no later stage reads, so that their memory can be given back behind it."""
+    last: dict[str, str] = {}
+    for stage in stages:
+        last |= {name: stage.name for name in (stage.source, stage.residual, stage.membrane) if name is not None}
+    return {stage.name: [name for name, reader in last.items() if reader == stage.name] for stage in stages}

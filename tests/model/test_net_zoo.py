@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from s2nn.hw.sim import functional
+from s2nn.hw.sim.net_shapes import net_shape
 from s2nn.hw.spec.config import ULX3S
 from s2nn.hw.spec.errors import ConfigError, LoweringError
 from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
@@ -20,7 +21,7 @@ from s2nn.model.recipe import Recipe
 from tests.model.conftest import make_folded, random_inputs, random_net
 
 # Sizes at which a net still has all its layers and takes a fraction of a second.
-SMALL_INPUTS = {"vgg9": (3, 8, 8), "vgg16": (3, 16, 16), "vggsnn": (2, 16, 16), "ms-resnet19": (3, 8, 8),
+SMALL_INPUTS = {"vgg9": (3, 8, 8), "vgg16": (3, 32, 32), "vggsnn": (2, 16, 16), "ms-resnet19": (3, 8, 8),
                 "sew-resnet19": (3, 8, 8), "s2nn-scnn": (3, 6, 6), "spoken-digits": (1, 8, 16), "nmnist": (2, 9, 9),
                 "default": (1, 8, 8)}
 MAPPED = [name for name in NETS if name != "ms-resnet19"]
@@ -46,6 +47,17 @@ def test_published_nets_have_their_published_sizes(name, hidden, first, head, ba
     assert stages[0].num_weights == first
     assert (config.classifier_inputs + 1) * config.classes == head
     assert 2 * sum(stage.out_channels for stage in stages) == batch_norm
+
+
+@pytest.mark.parametrize(("name", "shape"), [("default", "default"), ("vgg16", "vgg16"), ("resnet19", "resnet19")])
+def test_traffic_is_modelled_for_the_same_nets(name, shape):
+    config, modelled = named_net(name), net_shape(shape)
+    layers = {(layer.c_in, layer.c_out, layer.height, layer.kernel, layer.stride, layer.pool)
+              for layer in modelled.layers[:-1]}
+    assert {(stage.in_channels, stage.out_channels, stage.height, stage.kernel, stage.stride, stage.pool)
+            for stage in config.stages()} == layers
+    assert len(config.stages()) == len(modelled.layers) - 1
+    assert config.classifier_inputs * config.classes == modelled.layers[-1].num_weights
 
 
 def test_a_residual_net_is_the_published_one():
