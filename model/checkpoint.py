@@ -6,10 +6,12 @@
         n.codebook          int16 [2^eta], nine-bit patterns, tap k is bit k         sub-bit layers
         n.signs             uint8, one bit per weight, 1 = +1                        1-bit layers
         n.codes             uint8, plane_bits bits per weight (see `quantise`)       first layer and classifier
+        n.weight            float32 of the weight's shape                            all layers of a full-precision net
     <stem>.json          format, version, net config, recipe with digest, accuracy, SHA-256 of the tensors
 
 Layers are numbered as the net's stages are; the classifier comes last. A group is a 3x3 kernel, or nine consecutive
-inputs of a 1x1 convolution, of which the last group may be partly idle. Loading gives the same FoldedNet bit for bit.
+inputs of a 1x1 convolution or linear layer in the order (row, column, channel), of which the last group may be partly
+idle. Loading gives the same FoldedNet bit for bit.
 """
 
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ import torch
 
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.errors import CheckpointError, ConfigError
-from s2nn.model.codebook import TAPS, pattern_of, signs_of
+from s2nn.model.codebook import pattern_of, signs_of
 from s2nn.model.files import read_json, read_tensors, write_tensors
 from s2nn.model.fold import FoldedLayer, FoldedNet
+from s2nn.model.grouping import TAPS, ungroup_inputs, ungroup_taps
 from s2nn.model.nets import NetConfig, Stage
 from s2nn.model.nets.stages import WeightKind
 from s2nn.model.packing import pack_bits, unpack_bits
@@ -32,7 +35,8 @@ from s2nn.model.recipe import Recipe, recipe_from_dict
 
 CHECKPOINT_FORMAT = "s2nn-checkpoint"
 CHECKPOINT_VERSION = 1
-_FIELDS = {WeightKind.PLANES: ("codes",), WeightKind.BINARY: ("signs",), WeightKind.CODEBOOK: ("codebook", "indices")}
+_FIELDS = {WeightKind.PLANES: ("codes",), WeightKind.BINARY: ("signs",), WeightKind.CODEBOOK: ("codebook", "indices"),
+           WeightKind.FULL_PRECISION: ("weight",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,8 @@ def save_checkpoint(path: str | Path, net: FoldedNet, *, recipe: Recipe, test_ac
         tensors[f"{n}.gain"], tensors[f"{n}.bias"] = layer.gain, layer.bias
         if kind is WeightKind.PLANES:
             tensors[f"{n}.codes"] = pack_bits(to_code(layer.weight, config.plane_bits), width=config.plane_bits)
+        elif kind is WeightKind.FULL_PRECISION:
+            tensors[f"{n}.weight"] = layer.weight.contiguous()
         elif kind is WeightKind.BINARY:
             tensors[f"{n}.signs"] = pack_bits(layer.weight > 0, width=1)
         else:
@@ -99,22 +105,29 @@ def _resolve(name_or_path: str | Path) -> Path:
 
 def _weight_kinds(config: NetConfig) -> list[WeightKind]:
     """Of every stage and of the classifier."""
-    return [*(stage.weights for stage in config.stages()), WeightKind.PLANES]
+    head = WeightKind.FULL_PRECISION if config.full_precision else WeightKind.PLANES
+    return [*(stage.weights for stage in config.stages()), head]
 
 
-def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor], *, plane_bits: int,
+def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor], *, config: NetConfig,
                 stage: Stage | None = None, **neuron: Any) -> FoldedLayer:
     """Layer n of weights `shape`; `stage` is None for the classifier."""
+    kind = _weight_kinds(config)[n]
     count = torch.Size(shape).numel()
     gain, bias = tensors[f"{n}.gain"], tensors[f"{n}.bias"]
-    for name, value in (("gain", gain), ("bias", bias)):
-        if value.shape != (shape[0],) or value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
-            raise CheckpointError(f"must be finite float32 [{shape[0]}]", value=f"{value.dtype} {tuple(value.shape)}",
-                                  field=f"{n}.{name}")
+    floats = {"gain": (gain, shape[:1]), "bias": (bias, shape[:1])}
+    if kind is WeightKind.FULL_PRECISION:
+        floats["weight"] = tensors[f"{n}.weight"], shape
+    for name, (value, expected) in floats.items():
+        if value.shape != expected or value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"must be finite float32 {list(expected)}",
+                                  value=f"{value.dtype} {tuple(value.shape)}", field=f"{n}.{name}")
     codewords = indices = None
-    if stage is None or stage.weights is WeightKind.PLANES:
-        codes = unpack_bits(tensors[f"{n}.codes"], width=plane_bits, count=count)
-        weight = from_code(codes, plane_bits).float().reshape(shape)
+    if kind is WeightKind.FULL_PRECISION:
+        weight = tensors[f"{n}.weight"]
+    elif stage is None or kind is WeightKind.PLANES:
+        codes = unpack_bits(tensors[f"{n}.codes"], width=config.plane_bits, count=count)
+        weight = from_code(codes, config.plane_bits).float().reshape(shape)
     elif stage.eta is None:
         weight = (unpack_bits(tensors[f"{n}.signs"], width=1, count=count) * 2 - 1).float().reshape(shape)
     else:
@@ -124,7 +137,7 @@ def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor]
                                   field=f"{n}.codebook")
         codewords = signs_of(patterns)
         indices = unpack_bits(tensors[f"{n}.indices"], width=stage.eta, count=shape[0] * stage.groups_per_channel)
-        weight = codewords[indices].reshape(shape[0], -1)[:, :count // shape[0]].reshape(shape)
+        weight = (ungroup_inputs if stage.gathered else ungroup_taps)(codewords[indices], torch.Size(shape))
     return FoldedLayer(weight=weight, gain=gain, bias=bias, codewords=codewords, indices=indices, **neuron)
 
 
@@ -161,10 +174,8 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
     try:
         layers = []
         for n, (stage, (tau, theta)) in enumerate(zip(stages, neurons, strict=True)):
-            layers.append(_load_layer(n, stage.weight_shape, tensors, plane_bits=config.plane_bits, stage=stage,
-                                      tau=tau, theta=theta))
-        layers.append(_load_layer(len(stages), (config.classes, config.classifier_inputs), tensors,
-                                  plane_bits=config.plane_bits))
+            layers.append(_load_layer(n, stage.weight_shape, tensors, config=config, stage=stage, tau=tau, theta=theta))
+        layers.append(_load_layer(len(stages), (config.classes, config.classifier_inputs), tensors, config=config))
     except CheckpointError as error:
         raise CheckpointError(error.rule, value=error.value, field=error.field, source=tensor_path) from error
     return Checkpoint(name=stem.name, net=FoldedNet(config, layers), recipe=recipe, **known)

@@ -12,16 +12,18 @@ rules used here are those of Sub-bit Neural Networks (ICCV 2021, published code)
 assigned to a codeword is summed into its latent; M keeps its sign while |P| < 1e-3 (hysteresis); equal codewords are
 replaced by unused random ones; P is clamped to [-3, 3].
 
-Besides the random start there is a fitted one, which earns most of the accuracy here: train some epochs with all of K
-(a 1-bit layer), then take the codewords that serve the kernels found so far best (`fit_codewords`).
+Before the lookup `s2nn.model.os_quant` may adjust w to w^ (idx and gradient are then those of w^). Besides random
+codewords there are chosen ones, see `s2nn.model.codewords`: train some epochs with all of K (a 1-bit layer), then take
+the codewords that serve the kernels found so far best.
 """
 
 import torch
 from torch import nn
 
 from s2nn.hw.spec.errors import ConfigError
+from s2nn.model.grouping import TAPS
+from s2nn.model.os_quant import GRID, Assignment, Pairs
 
-TAPS = 9
 ETAS = range(2, 7)
 HYSTERESIS = 1e-3  # Ref: Sub-bit Neural Networks, published code
 LATENT_LIMIT = 3.0  # Ref: ditto
@@ -48,49 +50,35 @@ def assign(w: torch.Tensor, codewords: torch.Tensor) -> torch.Tensor:
     return (w @ codewords.T).argmax(dim=1)
 
 
-def fit_codewords(w: torch.Tensor, count: int, *, rounds: int = 50) -> torch.Tensor:
-    """Codewords +-1 [count, 9] that maximise sum_g max_k <k, w_g>: k-means with sign centroids.
-
-    Starts from the `count` sign patterns with the largest total |w|; each round assigns the kernels and sets every
-    codeword to the sign of the sum of its kernels, which is the best one for them. A codeword that turned equal to an
-    earlier one, or lost all its kernels, takes the heaviest pattern not yet in use. Stops when nothing changes.
-    Deterministic, and equal on all devices up to rounding in the sums.
-    """
-    w = w.detach().double().cpu()
-    weight = torch.zeros(2**TAPS, dtype=w.dtype).index_add_(0, pattern_of(sign(w)), w.abs().sum(dim=1))
-    by_weight = weight.argsort(descending=True, stable=True).tolist()
-    chosen = by_weight[:count]
-    for _ in range(rounds):
-        idx = assign(w, signs_of(torch.tensor(chosen)).double())
-        total = torch.zeros(count, TAPS, dtype=w.dtype).index_add_(0, idx, w)
-        size = torch.bincount(idx, minlength=count).tolist()
-        found = pattern_of(sign(total)).tolist()
-        kept: list[int | None] = []
-        for k in range(count):
-            kept.append(found[k] if size[k] and found[k] not in kept else None)
-        spare = iter([p for p in by_weight if p not in kept])
-        updated = [next(spare) if p is None else p for p in kept]
-        if updated == chosen:
-            break
-        chosen = updated
-    return signs_of(torch.tensor(chosen))
-
-
-class _StraightThrough(torch.autograd.Function):
-    """w_b = M[idx]; dL/dw = 1[|w| <= 1]*dL/dw_b (S2NN eq. 6, read with the latent); dL/dP_k = sum over its kernels."""
+class LatentGate(torch.autograd.Function):
+    """w unchanged; dL/dw = 1[|w| <= 1] * gradient: the indicator of S2NN eq. 6, read with the latent."""
 
     @staticmethod
-    def forward(ctx, w, latent, codewords, idx, to_codebook):
-        ctx.save_for_backward(w, idx)
+    def forward(ctx, w):
+        ctx.save_for_backward(w)
+        return w.view_as(w)
+
+    @staticmethod
+    def backward(ctx, *grad_outputs):
+        (w,) = ctx.saved_tensors
+        return grad_outputs[0] * (w.abs() <= 1)
+
+
+class _Lookup(torch.autograd.Function):
+    """w_b = M[idx]; dL/dw^ = dL/dw_b, straight through; dL/dP_k = sum of dL/dw_b over the kernels of k, if asked."""
+
+    @staticmethod
+    def forward(ctx, w_hat, latent, codewords, idx, to_codebook):
+        ctx.save_for_backward(idx)
         ctx.latent_shape, ctx.to_codebook = latent.shape, to_codebook
         return codewords[idx]
 
     @staticmethod
     def backward(ctx, *grad_outputs):
         (grad,) = grad_outputs
-        w, idx = ctx.saved_tensors
+        (idx,) = ctx.saved_tensors
         grad_latent = grad.new_zeros(ctx.latent_shape).index_add_(0, idx, grad) if ctx.to_codebook else None
-        return grad * (w.abs() <= 1), grad_latent, None, None, None
+        return grad, grad_latent, None, None, None
 
 
 class Codebook(nn.Module):
@@ -104,19 +92,22 @@ class Codebook(nn.Module):
     period : every `period`-th training step passes a gradient to the latent codewords.
     latent_scale : |P| right after a (re)start; the smaller it is against the learning rate, the sooner a sign can turn.
     started : False makes the layer a 1-bit layer (all of K) until `start` is called.
+    assignment, pairs : how a kernel chooses its codeword, and which taps are neighbours, see `s2nn.model.os_quant`.
     """
 
     latent: torch.Tensor
     codewords: torch.Tensor
 
     def __init__(self, *, eta: int, generator: torch.Generator, learned: bool = True, period: int = 25,
-                 latent_scale: float = 0.1, started: bool = True):
+                 latent_scale: float = 0.1, started: bool = True,
+                 assignment: Assignment | None = None, pairs: Pairs = GRID):
         super().__init__()
         if eta not in ETAS:
             raise ConfigError(f"eta must be one of {', '.join(map(str, ETAS))}", value=eta)
         if period < 1:
             raise ConfigError("codebook period must be at least 1 step", value=period)
         self.eta, self.learned, self.period, self.latent_scale = eta, learned, period, latent_scale
+        self.assignment, self.pairs = assignment or Assignment(), pairs
         codewords = signs_of(torch.randperm(2**TAPS, generator=generator)[: 2**eta])
         self.register_buffer("codewords", codewords)
         if learned:
@@ -136,18 +127,22 @@ class Codebook(nn.Module):
         """Tell the codebook which training step comes next, so that it knows whether P gets a gradient."""
         self.to_codebook = self.learned and self.is_running and step % self.period == 0
 
+    @torch.no_grad()
     def index(self, w: torch.Tensor) -> torch.Tensor:
         """w [G, 9] -> idx [G]."""
-        return assign(w.detach(), self.codewords)
+        return assign(self.assignment.adjust(w, pairs=self.pairs), self.codewords)
 
     def forward(self, w: torch.Tensor) -> torch.Tensor:
         """w [G, 9] -> w_b [G, 9], each row one of the codewords."""
-        return _StraightThrough.apply(w, self.latent, self.codewords, self.index(w), self.to_codebook)  # type: ignore[no-any-return]
+        with torch.autocast(w.device.type, enabled=False):  # in bfloat16 near codewords would be mistaken for nearest
+            w_hat = self.assignment.adjust(LatentGate.apply(w), pairs=self.pairs)  # type: ignore[arg-type]
+            idx = assign(w_hat.detach(), self.codewords)
+            return _Lookup.apply(w_hat, self.latent, self.codewords, idx, self.to_codebook)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def start(self, w: torch.Tensor) -> None:
-        """Choose the codewords from the kernels w [G, 9] and use them from now on."""
-        self.set_codewords(fit_codewords(w, 2**self.eta))
+    def start(self, codewords: torch.Tensor) -> None:
+        """Use these codewords +-1 [2^eta, 9] from now on, instead of all of K."""
+        self.set_codewords(codewords)
         self.is_running = True
 
     @torch.no_grad()
@@ -175,4 +170,4 @@ class Codebook(nn.Module):
         return len(repeated)
 
     def extra_repr(self) -> str:
-        return f"eta={self.eta}, learned={self.learned}, running={self.is_running}"
+        return f"eta={self.eta}, learned={self.learned}, running={self.is_running}, assignment={self.assignment.rule}"

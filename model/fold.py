@@ -31,7 +31,8 @@ class FoldedLayer:
 
     Parameters
     ----------
-    weight : +-1 or odd integers as float32, [O, I, K, K]; classifier [classes, I].
+    weight : +-1 or odd integers as float32, [O, I, rows, columns]; classifier [classes, I]. Of a full-precision net any
+        floats: it then computes the same up to rounding.
     gain, bias : float32 [O]; of the classifier: logits = gain*mean_t(acc) + bias, all gains equal.
     codewords, indices : +-1 [2^eta, 9] and int64 [O*G] if the layer is sub-bit: weight = codewords[indices], with G
         groups of nine for each output channel.
@@ -142,8 +143,7 @@ def fold(net: SpikingNet) -> FoldedNet:
     layers, config = [], net.config
     for block in net.spiking_blocks():
         stage = block.stage
-        divisor = 255 if stage.source == INPUT and not config.spike_input else config.source_division(stage.source)
-        gain, bias = fold_bn(block.bn, block.conv.scale().flatten() / divisor)
+        gain, bias = fold_bn(block.bn, block.conv.scale().flatten() / config.input_division(stage))
         neuron = {"tau": float(block.lif.tau), "theta": float(block.lif.theta)} if block.lif is not None else {}
         layers.append(_layer(block.conv, gain, bias, **neuron))
     head, last = net.classifier, config.stages()[-1]

@@ -17,8 +17,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.model.codebook import TAPS, Codebook, sign
+from s2nn.model.codebook import Codebook, sign
+from s2nn.model.grouping import group_inputs, group_taps, ungroup_inputs, ungroup_taps
 from s2nn.model.quantise import nearest_odd, plane_delta, plane_limit, straight_through
+
+Kernel = int | tuple[int, int]
 
 
 class QuantisedLayer(nn.Module):
@@ -47,7 +50,7 @@ class QuantisedLayer(nn.Module):
         self.weight.clamp_(-1, 1)
 
 
-class _SignThrough(torch.autograd.Function):
+class SignThrough(torch.autograd.Function):
     """sign(w) forward, 1[|w| <= 1] * gradient backward."""
 
     @staticmethod
@@ -66,19 +69,25 @@ class _Binary(QuantisedLayer):
         return sign(self.weight.detach())
 
     def quantised_weight(self) -> torch.Tensor:
-        return _SignThrough.apply(self.weight) * self.scale()  # type: ignore[no-any-return]
+        return SignThrough.apply(self.weight) * self.scale()  # type: ignore[no-any-return]
 
 
 class _SubBit(QuantisedLayer):
     codebook: Codebook
 
+    gathered = True  # a group is nine consecutive inputs, not nine taps
+
+    def group(self, w: torch.Tensor) -> torch.Tensor:
+        """A tensor of the weight's shape as groups of nine, [G, 9]."""
+        return group_inputs(w) if self.gathered else group_taps(w)
+
     def groups(self) -> torch.Tensor:
-        """The latent as kernels of nine taps, [G, 9]."""
-        raise NotImplementedError
+        """The latent as groups of nine, [G, 9]."""
+        return self.group(self.weight)
 
     def _ungroup(self, kernels: torch.Tensor) -> torch.Tensor:
         """Kernels [G, 9] in the shape of the weight."""
-        raise NotImplementedError
+        return (ungroup_inputs if self.gathered else ungroup_taps)(kernels, self.weight.shape)
 
     def indices(self) -> torch.Tensor:
         """Codebook index of every kernel, [G], output channel outermost."""
@@ -90,7 +99,7 @@ class _SubBit(QuantisedLayer):
 
     def quantised_weight(self) -> torch.Tensor:
         if not self.codebook.is_running:  # not even regrouped: the same arithmetic as the 1-bit twin, bit for bit
-            return _SignThrough.apply(self.weight) * self.scale()  # type: ignore[no-any-return]
+            return SignThrough.apply(self.weight) * self.scale()  # type: ignore[no-any-return]
         return self._ungroup(self.codebook(self.groups())) * self.scale()
 
 
@@ -99,57 +108,50 @@ def _check_channels(in_channels: int, out_channels: int) -> None:
         raise ConfigError("a layer needs at least one input and one output channel", value=(in_channels, out_channels))
 
 
-class _Convolution(QuantisedLayer):
-    """Kernel 3 with padding 1, or kernel 1 without; stride 1 or 2: [N, C, H, W] -> [N, O, H', W']."""
+class Convolution(QuantisedLayer):
+    """[N, C, H, W] -> [N, O, H', W']: kernel 3 with padding 1, or kernel 1 without; stride 1 or 2. A kernel (H, W) is
+    that of a linear layer over a whole map: no padding, one output position."""
 
     stride: int
+    padding: int
+    gathered: bool
 
-    def _init_convolution(self, in_channels: int, out_channels: int, kernel: int, stride: int,
+    def _init_convolution(self, in_channels: int, out_channels: int, kernel: Kernel, stride: int,
                           generator: torch.Generator) -> None:
         _check_channels(in_channels, out_channels)
-        for name, value, allowed in (("kernel", kernel, (1, 3)), ("stride", stride, (1, 2))):
-            if value not in allowed:
-                raise ConfigError(f"{name} must be {allowed[0]} or {allowed[1]}", value=value)
-        self.stride = stride
-        self._init_weight((out_channels, in_channels, kernel, kernel), generator)
+        if kernel not in (1, 3) and not isinstance(kernel, tuple):
+            raise ConfigError("kernel must be 1, 3 or that of a whole map", value=kernel)
+        if stride not in (1, 2):
+            raise ConfigError("stride must be 1 or 2", value=stride)
+        self.stride, self.padding, self.gathered = stride, 1 if kernel == 3 else 0, kernel != 3
+        shape = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        self._init_weight((out_channels, in_channels, *shape), generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.quantised_weight(), stride=self.stride, padding=self.weight.shape[2] // 2)
+        return F.conv2d(x, self.quantised_weight(), stride=self.stride, padding=self.padding)
 
 
-class BinaryConv2d(_Convolution, _Binary):
-    """1-bit convolution, 3x3 or 1x1, stride 1 or 2."""
+class BinaryConv2d(Convolution, _Binary):
+    """1-bit convolution."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator, kernel: int = 3,
+    def __init__(self, in_channels: int, out_channels: int, *, generator: torch.Generator, kernel: Kernel = 3,
                  stride: int = 1):
         super().__init__()
         self._init_convolution(in_channels, out_channels, kernel, stride, generator)
 
 
-class SubBitConv2d(_Convolution, _SubBit):
-    """Sub-bit convolution, stride 1 or 2.
+class SubBitConv2d(Convolution, _SubBit):
+    """Sub-bit convolution.
 
-    3x3: one codeword per (output, input) channel pair, taps in raster order. 1x1: nine consecutive input channels share
-    one codeword, as in `SubBitLinear`.
+    3x3: one codeword per (output, input) channel pair, taps in raster order. Others: nine consecutive inputs in the
+    order (row, column, channel) share one codeword, as in `SubBitLinear`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, codebook: Codebook, generator: torch.Generator,
-                 kernel: int = 3, stride: int = 1):
+                 kernel: Kernel = 3, stride: int = 1):
         super().__init__()
         self._init_convolution(in_channels, out_channels, kernel, stride, generator)
-        self.idle_taps = -in_channels * kernel**2 % TAPS
         self.codebook = codebook
-
-    def groups(self) -> torch.Tensor:
-        if not self.idle_taps:
-            return self.weight.reshape(-1, TAPS)
-        return F.pad(self.weight.flatten(1), (0, self.idle_taps)).reshape(-1, TAPS)
-
-    def _ungroup(self, kernels: torch.Tensor) -> torch.Tensor:
-        if not self.idle_taps:
-            return kernels.reshape(self.weight.shape)
-        out_channels, *inputs = self.weight.shape
-        return kernels.reshape(out_channels, -1)[:, : math.prod(inputs)].reshape(self.weight.shape)
 
 
 class BinaryLinear(_Binary):
@@ -175,15 +177,7 @@ class SubBitLinear(_SubBit):
         super().__init__()
         _check_channels(in_features, out_features)
         self._init_weight((out_features, in_features), generator)
-        self.idle_taps = -in_features % TAPS
         self.codebook = codebook
-
-    def groups(self) -> torch.Tensor:
-        return F.pad(self.weight, (0, self.idle_taps)).reshape(-1, TAPS)
-
-    def _ungroup(self, kernels: torch.Tensor) -> torch.Tensor:
-        out_features, in_features = self.weight.shape
-        return kernels.reshape(out_features, -1)[:, :in_features]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x, self.quantised_weight())
@@ -207,7 +201,7 @@ class _Plane(QuantisedLayer):
         """Nothing to clip: the grid follows the largest weight."""
 
 
-class PlaneConv2d(_Convolution, _Plane):
+class PlaneConv2d(Convolution, _Plane):
     """n-bit 3x3 convolution, padding 1, one grid step per output channel (BN absorbs it)."""
 
     per_channel = True

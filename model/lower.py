@@ -127,7 +127,7 @@ def _weights(layer: FoldedLayer, stage: Stage, *, config: AcceleratorConfig, pla
     if layer.codewords is not None and layer.indices is not None and config.is_codebook:
         symbols = layer.indices.numpy().astype(np.uint16).reshape(1, stage.out_channels, stage.groups_per_channel)
         return Weights(symbols=symbols, codebook=pattern_of(layer.codewords).numpy().astype(np.uint16))
-    group = group_inputs if stage.kernel == 1 else group_taps
+    group = group_inputs if stage.gathered else group_taps
     return Weights(symbols=group(_bits(layer.weight, planes)))
 
 
@@ -157,9 +157,9 @@ def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: Accelerato
     params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), layer.theta, fraction_bits=fraction_bits,
                               largest_acc=largest_acc, mantissa_room=room, name=stage.name)
     lowered = Layer(name=stage.name, kind="conv", source=stage.source, in_shape=stage.in_shape,
-                    out_shape=stage.out_shape, kernel=(stage.kernel, stage.kernel),
+                    out_shape=stage.out_shape, kernel=stage.kernel_shape,
                     weights=_weights(layer, stage, config=config, planes=planes),
-                    grouping=Grouping.INPUTS if stage.kernel == 1 else Grouping.TAPS, stride=stage.stride,
+                    grouping=Grouping.INPUTS if stage.gathered else Grouping.TAPS, stride=stage.stride,
                     pad=stage.padding, pool=stage.pool, pool_op=stage.pool_op, residual=stage.residual,
                     residual_op=stage.residual_op, image_input=image, threshold=params.threshold, bias=params.bias,
                     negate=params.negate, param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
@@ -185,6 +185,9 @@ def _classifier(net: FoldedNet, config: AcceleratorConfig) -> Layer:
 def lower_with_report(net: FoldedNet, config: AcceleratorConfig, *, name: str = "net") -> Lowered:
     """As `lower`, with the report."""
     stages = net.config.stages()
+    if net.config.full_precision:
+        raise LoweringError("weights must be 1-bit, codewords or 8-bit planes: a full-precision net has no integers",
+                            value=net.config.weight_format, source=name)
     for stage in stages:
         if stage.membrane is not None:
             raise LoweringError("must not add currents before they fire: the accelerator joins spikes (blocks sew-add "

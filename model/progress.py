@@ -9,6 +9,7 @@ class TrainingProgress:
     """State after one step; `epoch` and `step` count from 1, `step` and `steps` over the whole run.
 
     loss, accuracy : means over the epoch's images so far; None in the steps at which the device was not asked.
+    phase : "teacher" while a run trains its teacher, "training" afterwards; each counts its own epochs and steps.
     """
 
     epoch: int
@@ -17,6 +18,7 @@ class TrainingProgress:
     steps: int
     loss: float | None
     accuracy: float | None
+    phase: str = "training"
 
 
 class ProgressCallback(Protocol):

@@ -5,20 +5,25 @@ net's own keys stand under `net:` and are those of `s2nn.model.nets.NetConfig`. 
 canonical JSON) goes into every checkpoint trained with it.
 """
 
-import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from s2nn.hw.spec.errors import ConfigError
+from s2nn.model.codewords import CHOICES, RANDOM
+from s2nn.model.distill import Distillation
 from s2nn.model.nets import NetConfig, TrainingOptions
+from s2nn.model.os_quant import Assignment
+from s2nn.model.strict import build
 
 RECIPE_SUFFIX = ".yaml"
+_LATER_FIELDS = ("latent_decay", "assignment", "distillation")
+_LATER_CODEBOOK_FIELDS = ("source", "twin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +47,38 @@ class Augmentation:
 class CodebookRecipe:
     """How sub-bit layers get their codewords; ignored by 1-bit nets.
 
-    start_epoch : the layers are 1-bit up to this epoch and then fit their codewords; 0 starts with random codewords.
+    start_epoch : the layers are 1-bit up to this epoch and then choose their codewords.
+    source : "random", "fitted" or "medoid", see `s2nn.model.codewords`; None is random with start_epoch 0 and without a
+        twin, else fitted.
+    twin : checkpoint of a trained 1-bit net of the same shape, whose kernels the codewords are chosen from; None takes
+        the layer's own at start_epoch.
     learned, period, learning_rate, latent_scale : training of the codewords, see `s2nn.model.codebook`.
     """
 
     start_epoch: int = 0
+    source: str | None = None
+    twin: str | None = None
     learned: bool = True
     period: int = 25
     learning_rate: float = 0.01
     latent_scale: float = 0.1
+
+    def __post_init__(self):
+        if self.source not in (None, RANDOM, *CHOICES):
+            raise ConfigError(f"must be null, {RANDOM} or one of {', '.join(CHOICES)}", value=self.source,
+                              field="source")
+        if self.choice == RANDOM and self.twin is not None:
+            raise ConfigError("random codewords need no twin", value=self.twin, field="twin")
+        if self.choice != RANDOM and self.start_epoch == 0 and self.twin is None:
+            raise ConfigError("codewords can be chosen only from trained kernels: start_epoch must be at least 1, or a "
+                              "twin must be given", value=self.source, field="source")
+
+    @property
+    def choice(self) -> str:
+        """`source`, with its default resolved."""
+        if self.source is not None:
+            return self.source
+        return RANDOM if self.start_epoch == 0 and self.twin is None else "fitted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +90,9 @@ class Recipe:
     dataset : a name of `s2nn.model.data.LOADERS`.
     epochs, batch_size, learning_rate, weight_decay : Adam with a cosine from learning_rate to 0, one value per step;
         weight decay only for the 8-bit layers, since that of a sign changes nothing but its latent.
+    latent_decay : weight decay of the other layers' latents, an alternative to OS-Quant.
+    assignment : how kernels choose codewords, see `s2nn.model.os_quant`.
+    distillation : what the net learns from a full-precision teacher, see `s2nn.model.distill`.
     label_smoothing : of the cross-entropy on the logits.
     seed : weights, codebooks, order and augmentation.
     short_epochs, short_time_steps : so many first epochs run with fewer time steps; they cost accordingly less.
@@ -74,9 +105,12 @@ class Recipe:
     batch_size: int = 100
     learning_rate: float = 0.003
     weight_decay: float = 0.0
+    latent_decay: float = 0.0
     label_smoothing: float = 0.1
     augmentation: Augmentation = field(default_factory=Augmentation)
     codebook: CodebookRecipe = field(default_factory=CodebookRecipe)
+    assignment: Assignment = field(default_factory=Assignment)
+    distillation: Distillation = field(default_factory=Distillation)
     surrogate: str = "atan"
     slope: float | None = None
     seed: int = 0
@@ -96,76 +130,53 @@ class Recipe:
             raise ConfigError("must lie in 0..epochs-1", value=self.short_epochs, field="short_epochs")
         if not 1 <= self.short_time_steps <= self.net.time_steps:
             raise ConfigError("must lie in 1..time_steps", value=self.short_time_steps, field="short_time_steps")
+        if self.net.full_precision and not self.distillation.is_off:
+            raise ConfigError("must be none for a full-precision net", value=self.distillation.loss,
+                              field="distillation.loss")
+        if self.latent_decay < 0:
+            raise ConfigError("must be at least 0", value=self.latent_decay, field="latent_decay")
         if not 0 <= self.codebook.start_epoch < self.epochs:
             raise ConfigError("must lie in 0..epochs-1", value=self.codebook.start_epoch, field="codebook.start_epoch")
 
     def training_options(self, *, compiled: bool = False) -> TrainingOptions:
         return TrainingOptions(surrogate=self.surrogate, slope=self.slope, learn_codewords=self.codebook.learned,
                                codebook_period=self.codebook.period, codebook_latent_scale=self.codebook.latent_scale,
-                               codebook_started=self.codebook.start_epoch == 0, compiled=compiled)
+                               codebook_started=self.codebook.start_epoch == 0 and self.codebook.choice == RANDOM,
+                               assignment=self.assignment, compiled=compiled)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "net": self.net.as_dict()}
+        """Plain values; what came later is left out while it has its default: older digests stay as they were."""
+        values, defaults = {**asdict(self), "net": self.net.as_dict()}, asdict(Recipe())
+        for name in _LATER_FIELDS:
+            if values[name] == defaults[name]:
+                del values[name]
+        for name in _LATER_CODEBOOK_FIELDS:
+            if values["codebook"][name] is None:
+                del values["codebook"][name]
+        return values
 
     @property
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
     def with_format(self, weights: str) -> "Recipe":
-        """The same recipe for another weight format: "binary", or "eta2" .. "eta6"."""
+        """The same recipe for another weight format: "fp", "binary", or "eta2" .. "eta6".
+
+        Only the last keeps the net's `etas`; "fp", which is what teachers are, drops the distillation.
+        """
+        if weights == "fp":
+            return replace(self, net=replace(self.net, eta=None, etas={}, full_precision=True),
+                           distillation=Distillation())
         if weights == "binary":
-            return replace(self, net=replace(self.net, eta=None))
+            return replace(self, net=replace(self.net, eta=None, etas={}, full_precision=False))
         if weights[:3] != "eta" or not weights[3:].isdigit():
-            raise ConfigError('weight format must be "binary" or "eta2" .. "eta6"', value=weights)
-        return replace(self, net=replace(self.net, eta=int(weights[3:])))
-
-
-def _typed(value: Any, expected: Any, key: str, source: object) -> Any:
-    """The value if it has the declared type; an int is accepted as a float, a bool only as a bool."""
-    generic = getattr(expected, "__origin__", None)  # of tuple[int, int, int]
-    options = (generic,) if generic else getattr(expected, "__args__", (expected,))
-    if value is None and type(None) in options:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and float in options and int not in options:
-        return float(value)
-    accepted = tuple(option for option in options if option is not type(None))
-    if isinstance(value, list) and tuple in accepted:
-        return tuple(value)
-    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
-        names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
-        raise ConfigError(f"must be {names}", value=value, field=key, source=source)
-    return value
-
-
-def _build(cls: type, values: Any, *, prefix: str, source: object) -> Any:
-    """A (nested) dataclass from a mapping, with strict keys."""
-    if not isinstance(values, dict):
-        raise ConfigError("must be a mapping of keys to values", value=values, field=prefix or None, source=source)
-    hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls)]
-    arguments = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f'unknown key; the nearest valid one is "{prefix}{near}"', value=name, source=source)
-        nested = hints[key]
-        if hasattr(nested, "__dataclass_fields__"):
-            arguments[key] = _build(nested, value, prefix=f"{name}.", source=source)
-        else:
-            arguments[key] = _typed(value, nested, name, source)
-    try:
-        return cls(**arguments)
-    except ConfigError as error:
-        if error.source is not None:
-            raise
-        where = f"{prefix}{error.field}" if error.field else prefix.rstrip(".") or None
-        raise ConfigError(error.rule, value=error.value, field=where, source=source) from error
+            raise ConfigError('weight format must be "fp", "binary" or "eta2" .. "eta6"', value=weights)
+        return replace(self, net=replace(self.net, eta=int(weights[3:]), full_precision=False))
 
 
 def recipe_from_dict(values: dict[str, Any], *, source: object = None) -> Recipe:
     """A recipe from the mapping that `Recipe.as_dict` gives or a YAML file holds."""
-    return _build(Recipe, values, prefix="", source=source)
+    return build(Recipe, values, prefix="", source=source)
 
 
 def shipped_recipes() -> list[str]:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from s2nn.hw.spec.errors import DataError, S2NNError
 from s2nn.model.allocator import keep_freed_memory
 from s2nn.model.augment import augment
-from s2nn.model.checkpoint import save_checkpoint
+from s2nn.model.checkpoint import load_checkpoint, save_checkpoint
+from s2nn.model.codewords import CHOICES, RANDOM
 from s2nn.model.data import Dataset, load_dataset
 from s2nn.model.evaluate import evaluate
 from s2nn.model.fold import FoldedNet, fold
@@ -23,10 +24,12 @@ from s2nn.model.layers import SubBitConv2d
 from s2nn.model.nets import SpikingNet
 from s2nn.model.progress import ProgressCallback, TrainingProgress
 from s2nn.model.recipe import Recipe
+from s2nn.model.teacher import FULL_PRECISION, load_teacher, make_distiller, twin_kernels, unfold
 from s2nn.model.train_state import has_state, load_state, save_state
 
 REPORT_PERIOD = 20  # steps between questions to an accelerator: each one stalls it
 STATE_FOLDER = "state"
+TEACHER_FOLDER = "teacher"
 CHECKPOINT_NAME = "model"
 
 
@@ -62,15 +65,15 @@ def _check_data(recipe: Recipe, data: Dataset) -> None:
 
 
 def make_optimiser(net: SpikingNet, recipe: Recipe) -> torch.optim.Adam:
-    """Adam with a group for the codewords, one for the 8-bit layers (weight decay) and one for the rest."""
-    codewords = {id(book.latent) for book in net.codebooks()}
-    planes = {id(net.spiking_blocks()[0].conv.weight), id(net.classifier.weight)}
-    groups: dict[str, list[torch.nn.Parameter]] = {"codewords": [], "planes": [], "rest": []}
-    for parameter in net.parameters():
-        kind = "codewords" if id(parameter) in codewords else "planes" if id(parameter) in planes else "rest"
-        groups[kind].append(parameter)
+    """Adam with groups for codewords, weights of the 8-bit layers, latents of the others, and the rest."""
+    kinds = {id(book.latent): "codewords" for book in net.codebooks()}
+    kinds |= {id(layer.weight): "latents" for layer in net.quantised_layers()}
+    kinds |= {id(layer.weight): "planes" for layer in (net.spiking_blocks()[0].conv, net.classifier)}
     rates = {"codewords": (recipe.codebook.learning_rate, 0.0), "planes": (recipe.learning_rate, recipe.weight_decay),
-             "rest": (recipe.learning_rate, 0.0)}
+             "latents": (recipe.learning_rate, recipe.latent_decay), "rest": (recipe.learning_rate, 0.0)}
+    groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
+    for parameter in net.parameters():
+        groups[kinds.get(id(parameter), "rest")].append(parameter)
     return torch.optim.Adam([{"params": parameters, "lr": rates[kind][0], "peak_lr": rates[kind][0],
                               "weight_decay": rates[kind][1]} for kind, parameters in groups.items() if parameters])
 
@@ -81,23 +84,38 @@ def cosine(step: int, steps: int) -> float:
 
 
 class Trainer:
-    """One run: owns net, optimiser, generator and data on the device."""
+    """One run: owns net, optimiser, generator and data on the device.
 
-    def __init__(self, recipe: Recipe, data: Dataset, *, device: str | torch.device = "cpu", compiled: bool = False):
+    `teacher` must be given if the recipe distils: a full-precision net, which is moved to the device.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, *, device: str | torch.device = "cpu", compiled: bool = False,
+                 teacher: SpikingNet | None = None):
         _check_data(recipe, data)
         self.recipe, self.device = recipe, torch.device(device)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.net = SpikingNet(recipe.net, generator=self.generator, options=recipe.training_options(compiled=compiled))
         self.net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = teacher.to(self.device) if teacher is not None else None
+        self.distiller = make_distiller(recipe.distillation, teacher=self.teacher, student=self.net)
         self.optimiser = make_optimiser(self.net, recipe)
         self.images, self.labels = data.train_images.to(self.device), data.train_labels.to(self.device)
         self.steps_per_epoch = len(self.images) // recipe.batch_size
         self.steps = self.steps_per_epoch * recipe.epochs
 
     def start_codebooks(self) -> None:
-        for module in self.net.modules():
-            if isinstance(module, SubBitConv2d) and not module.codebook.is_running:
-                module.codebook.start(module.groups())
+        """Let the layers that are 1-bit so far choose their codewords."""
+        options = self.recipe.codebook
+        twin = twin_kernels(options.twin, self.net) if options.twin is not None else {}
+        for number, block in enumerate(self.net.spiking_blocks()):
+            layer = block.conv
+            if isinstance(layer, SubBitConv2d) and not layer.codebook.is_running:
+                book = layer.codebook
+                if options.choice == RANDOM:
+                    book.start(book.codewords)
+                else:
+                    kernels = twin.get(number, layer.groups().detach())
+                    book.start(CHOICES[options.choice](book.assignment.adjust(kernels, pairs=book.pairs), 2**book.eta))
 
     def step(self, indices: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step on these images; (loss, number of right answers) as tensors on the device."""
@@ -108,9 +126,15 @@ class Trainer:
             book.begin_step(number)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak_lr"] * cosine(number, self.steps)
+        if images.dim() == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.bf16):
-            logits = self.net(images if images.dim() == 5 else images.contiguous(memory_format=torch.channels_last))
+            if self.distiller is not None:
+                self.distiller.watch(images)
+            logits = self.net(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        if self.distiller is not None:
+            loss = loss + self.distiller.loss(logits)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -126,6 +150,8 @@ class Trainer:
             self.start_codebooks()
         short = epoch < self.recipe.short_epochs
         self.net.time_steps = self.recipe.short_time_steps if short else self.recipe.net.time_steps
+        if self.teacher is not None:
+            self.teacher.time_steps = self.net.time_steps
         self.net.train()
         order = torch.randperm(len(self.images), generator=self.generator)
         losses = torch.zeros(self.steps_per_epoch, device=self.device)
@@ -166,6 +192,7 @@ def train(recipe: Recipe, *, out: str | Path | None = None, data: Dataset | None
     data, data_root : a loaded data set, or where `load_dataset` finds the recipe's.
     weights, seed : override the recipe's weight format ("binary", "eta4", ...) and seed.
     resume : go on from the state in `out` if there is one; it must be of the same recipe.
+        A teacher that the recipe asks for without naming a checkpoint is trained first, into `teacher/` below `out`.
     compiled : run the neurons through torch.compile: faster where it works, and not bit-identical to the plain run.
     stop_after_epoch : stop (resumably) after so many epochs in total.
     """
@@ -177,7 +204,11 @@ def train(recipe: Recipe, *, out: str | Path | None = None, data: Dataset | None
     folder = Path(out) if out is not None else None
     if torch.device(device).type == "cpu":
         keep_freed_memory()
-    trainer = Trainer(recipe, data, device=device, compiled=compiled)
+    teacher = None
+    if not recipe.distillation.is_off:
+        teacher = find_teacher(recipe, folder=folder, data=data, device=device, resume=resume, compiled=compiled,
+                               callback=progress)
+    trainer = Trainer(recipe, data, device=device, compiled=compiled, teacher=teacher)
     epoch, history = 0, []
     if resume and folder is not None and has_state(folder / STATE_FOLDER):
         epoch, history = load_state(folder / STATE_FOLDER, net=trainer.net, optimiser=trainer.optimiser,
@@ -197,3 +228,22 @@ def train(recipe: Recipe, *, out: str | Path | None = None, data: Dataset | None
         checkpoint = save_checkpoint(folder / CHECKPOINT_NAME, net, recipe=recipe, test_accuracy=accuracy,
                                      test_images=len(data.test_images), split=data.split)
     return TrainingResult(net=net, test_accuracy=accuracy, history=history, finished=finished, checkpoint=checkpoint)
+
+
+def find_teacher(recipe: Recipe, *, folder: Path | None, resume: bool = False,
+                 callback: ProgressCallback | None = None, **options: Any) -> SpikingNet:
+    """The full-precision teacher that a recipe asks for: its checkpoint, one that an earlier run left below `folder`
+    (with `resume`), or one trained now with the same recipe and seed; `options` are those of `train`."""
+    if recipe.distillation.teacher is not None:
+        return load_teacher(recipe.distillation.teacher, recipe.net)
+    wanted, out = recipe.with_format(FULL_PRECISION), None if folder is None else folder / TEACHER_FOLDER
+    if resume and out is not None and (out / CHECKPOINT_NAME).with_suffix(".json").is_file():
+        found = load_checkpoint(out / CHECKPOINT_NAME)
+        if found.recipe == wanted:
+            return unfold(found.net)
+
+    def tell(progress: TrainingProgress) -> None:
+        if callback is not None:
+            callback(replace(progress, phase=TEACHER_FOLDER))
+
+    return unfold(train(wanted, out=out, resume=resume, progress=tell, **options).net)

@@ -30,6 +30,8 @@ def train_formats(recipe: str | Path, formats: Sequence[str], *, out: Path, cons
 
             def show(progress: TrainingProgress, bar: Progress = bar, task: Any = task) -> None:
                 text = f"epoch {progress.epoch}/{progress.epochs}"
+                if progress.phase != "training":
+                    text = f"{progress.phase}, {text}"
                 if progress.loss is not None and progress.accuracy is not None:
                     text += f", loss {progress.loss:.3f}, training accuracy {100 * progress.accuracy:.1f} %"
                     bar.update(task, description=text)

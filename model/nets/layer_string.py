@@ -1,6 +1,7 @@
 """Layer strings such as "64C3-MP2-128B-256BS2-GAP-FC" and the stages that they stand for.
 
     nC3, nC1    3x3 convolution (padding 1) or 1x1 convolution to n channels, then BN, then LIF; S2 behind it: stride 2
+    nFC         linear layer over the whole map to n channels, then BN, then LIF
     nB          residual block of two 3x3 convolutions to n channels (`BLOCKS` says how its shortcut joins); S2: the
                 first one has stride 2. Where channels or stride change, the shortcut is a 1x1 convolution with BN.
     MP2, AP2    2x2 maximum or average of the spikes, stride 2 (an odd last row or column is dropped); follows a
@@ -10,10 +11,12 @@
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.hw.spec.program import INPUT, PoolOp, ResidualOp, Shape
+from s2nn.model.layer_names import eta_of
 from s2nn.model.nets.stages import Stage, WeightKind
 
 #: How a block's shortcut joins. sew-add, sew-iand: the block's input spikes x meet its output spikes s as x + s or as
@@ -29,12 +32,16 @@ class StageBuilder:
     Parameters
     ----------
     input_shape : (C, H, W) of the input.
-    eta : of the hidden convolutions; None makes them 1-bit. block : a key of `BLOCKS`.
-    pointwise_codebook : 1x1 convolutions take codebook indices too, nine consecutive inputs a group; else one bit.
+    eta : of the hidden stages; None makes them 1-bit. etas : expressions over stage names -> eta instead.
+    full_precision : all weights float32. block : a key of `BLOCKS`.
+    pointwise_codebook : 1x1 convolutions and linear layers take codebook indices too, nine consecutive inputs a group;
+        else one bit.
     """
 
-    def __init__(self, *, input_shape: Shape, eta: int | None, block: str, pointwise_codebook: bool):
-        self.eta, self.block, self.pointwise_codebook = eta, block, pointwise_codebook
+    def __init__(self, *, input_shape: Shape, eta: int | None, etas: Mapping[str, int | None], full_precision: bool,
+                 block: str, pointwise_codebook: bool):
+        self.eta, self.etas, self.full_precision = eta, etas, full_precision
+        self.block, self.pointwise_codebook = block, pointwise_codebook
         self.stages: list[Stage] = []
         self.source, self.shape = INPUT, input_shape
         self._poolable = False
@@ -46,6 +53,11 @@ class StageBuilder:
                 raise ConfigError("the first convolution must be 3x3", value=layers)
             self._conv(int(match[1]), kernel=int(match[2]), stride=2 if match[3] else 1)
             self._poolable = True
+        elif match := re.fullmatch(r"([1-9]\d*)FC", word):
+            if not self.stages:
+                raise ConfigError("the first layer must be a convolution", value=layers)
+            self._conv(int(match[1]), linear=True)
+            self._poolable = False
         elif match := re.fullmatch(r"([1-9]\d*)B(S2)?", word):
             if not self.stages:
                 raise ConfigError("a residual block must follow a convolution", value=layers)
@@ -54,25 +66,30 @@ class StageBuilder:
         elif word in _POOLS:
             self._pool(word, layers)
         else:
-            raise ConfigError("a layer must read nC3, nC1, nB (each perhaps with S2), MP2, AP2, GAP or FC", value=word)
+            raise ConfigError("a layer must read nC3, nC1, nB (each perhaps with S2), nFC, MP2, AP2, GAP or FC",
+                              value=word)
 
-    def _conv(self, channels: int, *, kernel: int = 3, stride: int = 1, source: str | None = None,
-              shape: Shape | None = None, fires: bool = True) -> Stage:
+    def _conv(self, channels: int, *, kernel: int = 3, stride: int = 1, linear: bool = False,
+              source: str | None = None, shape: Shape | None = None, fires: bool = True) -> Stage:
         """Append a convolution behind `source` (None: the last map) and step on to its map."""
         shape = self.shape if shape is None else shape
-        weights = self._weights(kernel)
-        stage = Stage(name=f"conv{len(self.stages)}", source=self.source if source is None else source,
+        name = f"conv{len(self.stages)}"
+        eta = eta_of(name, self.eta, self.etas)
+        weights = self._weights(eta, gathered=linear or kernel == 1)
+        stage = Stage(name=name, source=self.source if source is None else source,
                       in_channels=shape[0], out_channels=channels, height=shape[1], width=shape[2], kernel=kernel,
-                      stride=stride, weights=weights, eta=self.eta if weights is WeightKind.CODEBOOK else None,
-                      fires=fires)
+                      stride=stride, linear=linear, weights=weights,
+                      eta=eta if weights is WeightKind.CODEBOOK else None, fires=fires)
         self.stages.append(stage)
         self.source, self.shape = stage.name, stage.out_shape
         return stage
 
-    def _weights(self, kernel: int) -> WeightKind:
+    def _weights(self, eta: int | None, *, gathered: bool) -> WeightKind:
+        if self.full_precision:
+            return WeightKind.FULL_PRECISION
         if not self.stages:
             return WeightKind.PLANES
-        sub_bit = self.eta is not None and (kernel == 3 or self.pointwise_codebook)
+        sub_bit = eta is not None and (self.pointwise_codebook or not gathered)
         return WeightKind.CODEBOOK if sub_bit else WeightKind.BINARY
 
     def _block(self, channels: int, *, stride: int, layers: str) -> None:

@@ -7,7 +7,7 @@ map, flattened or averaged; the logits are the mean over the T steps. Nothing el
 folds into the accelerator's integers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -15,10 +15,12 @@ from torch.nn import functional as F
 
 from s2nn.hw.spec.program import INPUT, ResidualOp
 from s2nn.model.codebook import Codebook
+from s2nn.model.full_precision import FullPrecisionConv2d, FullPrecisionLinear
 from s2nn.model.layers import BinaryConv2d, PlaneConv2d, PlaneLinear, QuantisedLayer, SubBitConv2d
 from s2nn.model.nets.config import NetConfig
 from s2nn.model.nets.stages import Stage, WeightKind, last_readers
 from s2nn.model.neurons import LIF
+from s2nn.model.os_quant import GRID, LINE, Assignment
 
 CODEWORD_SEED_OFFSET = 1_000_000
 
@@ -31,7 +33,8 @@ class TrainingOptions:
     ----------
     surrogate, slope : see `s2nn.model.surrogate`.
     learn_codewords, codebook_period, codebook_latent_scale : see `s2nn.model.codebook.Codebook`.
-    codebook_started : False if the trainer starts the codebooks later, from fitted codewords.
+    codebook_started : False if the trainer starts the codebooks later, from chosen codewords.
+    assignment : how kernels choose codewords, see `s2nn.model.os_quant`.
     compiled : neurons through torch.compile.
     """
 
@@ -41,6 +44,7 @@ class TrainingOptions:
     codebook_period: int = 25
     codebook_latent_scale: float = 0.1
     codebook_started: bool = True
+    assignment: Assignment = field(default_factory=Assignment)
     compiled: bool = False
 
 
@@ -87,8 +91,7 @@ class SpikingNet(nn.Module):
         self.blocks = nn.ModuleList(
             SpikingBlock(_convolution(stage, config, options, generator, codeword_generator),
                          _neurons(config, options) if stage.fires else None, stage) for stage in config.stages())
-        self.classifier = PlaneLinear(config.classifier_inputs, config.classes, bits=config.plane_bits,
-                                      generator=generator)
+        self.classifier = _classifier(config, generator)
 
     def spiking_blocks(self) -> list[SpikingBlock]:
         """The blocks in order, one per stage; the first reads the input."""
@@ -125,6 +128,13 @@ class SpikingNet(nn.Module):
         return self.classifier(features / self.time_steps)
 
 
+def _classifier(config: NetConfig, generator: torch.Generator) -> PlaneLinear | FullPrecisionLinear:
+    shape = config.classifier_inputs, config.classes
+    if config.full_precision:
+        return FullPrecisionLinear(*shape, generator=generator)
+    return PlaneLinear(*shape, bits=config.plane_bits, generator=generator)
+
+
 def _neurons(config: NetConfig, options: TrainingOptions) -> LIF:
     return LIF(tau=config.tau, theta=config.theta, hard_reset=config.hard_reset, surrogate_name=options.surrogate,
                slope=options.slope, compiled=options.compiled)
@@ -133,12 +143,16 @@ def _neurons(config: NetConfig, options: TrainingOptions) -> LIF:
 def _convolution(stage: Stage, config: NetConfig, options: TrainingOptions, generator: torch.Generator,
                  codeword_generator: torch.Generator) -> QuantisedLayer:
     shape = stage.in_channels, stage.out_channels
+    kernel = stage.kernel_shape if stage.linear else stage.kernel
+    if stage.weights is WeightKind.FULL_PRECISION:
+        return FullPrecisionConv2d(*shape, kernel=kernel, stride=stage.stride, generator=generator)
     if stage.weights is WeightKind.PLANES:
         return PlaneConv2d(*shape, bits=config.plane_bits, stride=stage.stride, generator=generator)
     if stage.weights is WeightKind.BINARY:
-        return BinaryConv2d(*shape, kernel=stage.kernel, stride=stage.stride, generator=generator)
+        return BinaryConv2d(*shape, kernel=kernel, stride=stage.stride, generator=generator)
     assert stage.eta is not None
     codebook = Codebook(eta=stage.eta, generator=codeword_generator, learned=options.learn_codewords,
                         period=options.codebook_period, latent_scale=options.codebook_latent_scale,
-                        started=options.codebook_started)
-    return SubBitConv2d(*shape, kernel=stage.kernel, stride=stage.stride, codebook=codebook, generator=generator)
+                        started=options.codebook_started, assignment=options.assignment,
+                        pairs=LINE if stage.gathered else GRID)
+    return SubBitConv2d(*shape, kernel=kernel, stride=stage.stride, codebook=codebook, generator=generator)

@@ -8,6 +8,7 @@ Training, folding, checkpoints, lowering and the size tables all walk this list;
     map     = pool(spikes)   or   spikes joined with `residual`  what later stages read
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,8 @@ class WeightKind(StrEnum):
     BINARY = "binary"
     #: eta bits per group of nine.
     CODEBOOK = "codebook"
+    #: float32, in a net that is no program.
+    FULL_PRECISION = "full_precision"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class Stage:
     name, source : of the map that it makes, and of the one that it reads.
     in_channels, out_channels : of the convolution. height, width : of its input map.
     kernel, stride : 3 (padding 1) or 1 (no padding); 1 or 2.
+    linear : the stage reads its whole map at once, without padding, and makes one position; `kernel` is not used.
     weights, eta : how they are stored; bits of a group's index, None without a codebook.
     pool, pool_op : 2x2 pool of the spikes (an odd last row or column is dropped). SUM is average pooling: a map holds
         the mean of the four spikes in training and their sum afterwards, the quarter lies in its readers' gain.
@@ -53,6 +57,7 @@ class Stage:
     width: int
     kernel: int = 3
     stride: int = 1
+    linear: bool = False
     weights: WeightKind
     eta: int | None = None
     pool: bool = False
@@ -64,18 +69,28 @@ class Stage:
 
     @property
     def padding(self) -> int:
-        return self.kernel // 2
+        return 0 if self.linear else self.kernel // 2
+
+    @property
+    def kernel_shape(self) -> tuple[int, int]:
+        """(rows, columns) of taps."""
+        return (self.height, self.width) if self.linear else (self.kernel, self.kernel)
+
+    @property
+    def gathered(self) -> bool:
+        """A group of weights is nine consecutive inputs, not nine taps of one channel."""
+        return self.linear or self.kernel == 1
 
     @property
     def out_height(self) -> int:
         """Rows of the map that it makes."""
-        rows = ceil_div(self.height, self.stride)
+        rows = 1 if self.linear else ceil_div(self.height, self.stride)
         return rows // 2 if self.pool else rows
 
     @property
     def out_width(self) -> int:
         """Columns of the map that it makes."""
-        columns = ceil_div(self.width, self.stride)
+        columns = 1 if self.linear else ceil_div(self.width, self.stride)
         return columns // 2 if self.pool else columns
 
     @property
@@ -88,17 +103,17 @@ class Stage:
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """(out, in, kernel, kernel)."""
-        return self.out_channels, self.in_channels, self.kernel, self.kernel
+        """(out, in, rows, columns)."""
+        return self.out_channels, self.in_channels, *self.kernel_shape
 
     @property
     def num_weights(self) -> int:
-        return self.out_channels * self.in_channels * self.kernel**2
+        return math.prod(self.weight_shape)
 
     @property
     def groups_per_channel(self) -> int:
-        """Groups of nine of one output channel; the last one of a 1x1 convolution may be partly idle."""
-        return ceil_div(self.in_channels * self.kernel**2, GROUP_TAPS)
+        """Groups of nine of one output channel; the last one of a gathered stage may be partly idle."""
+        return ceil_div(math.prod(self.weight_shape[1:]), GROUP_TAPS)
 
     @property
     def is_mean_pooled(self) -> bool:

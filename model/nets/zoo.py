@@ -66,7 +66,7 @@ def widen(layers: str, width: float) -> str:
     """
     if not width > 0:
         raise ConfigError("width must be positive", value=width)
-    return re.sub(r"\b(\d+)(?=[CB])", lambda match: str(max(1, round(int(match[1]) * width))), layers)
+    return re.sub(r"\b(\d+)(?=[CBF])", lambda match: str(max(1, round(int(match[1]) * width))), layers)
 
 
 def named_net(name: str, *, width: float = 1.0, **changes: Any) -> NetConfig:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.model.codebook import Codebook, assign, fit_codewords, pattern_of, sign, signs_of
+from s2nn.model.codebook import Codebook, assign, pattern_of, sign, signs_of
+from s2nn.model.codewords import fit_codewords, medoid_codewords
 
 
 def make(eta=3, **options):
@@ -100,9 +101,40 @@ def test_state_remembers_whether_the_codebook_runs():
     assert not book.is_running
     other.load_state_dict(book.state_dict())
     assert not other.is_running
-    book.start(torch.randn(100, 9))
+    book.start(signs_of(torch.arange(8)))
     other.load_state_dict(book.state_dict())
     assert other.is_running and torch.equal(other.codewords, book.codewords)
+
+
+def cost(patterns, medoids):
+    return sum(min(bin(p ^ m).count("1") for m in medoids) for p in patterns)
+
+
+def test_medoids_of_a_small_set_are_the_best_of_all_choices():
+    generator = torch.Generator().manual_seed(3)
+    patterns = (torch.randint(0, 7, (60,), generator=generator) * 37 % 512).tolist()
+    found = pattern_of(medoid_codewords(signs_of(torch.tensor(patterns)), 3)).tolist()
+    best = min(cost(patterns, chosen) for chosen in itertools.combinations(set(patterns), 3))
+    assert cost(patterns, found) == best
+
+
+@pytest.mark.parametrize("count", [4, 16])
+def test_no_single_exchange_of_a_medoid_helps(count):
+    generator = torch.Generator().manual_seed(8)
+    patterns = (torch.randn(400, generator=generator).abs() * 90).long().clamp(max=511).tolist()
+    found = pattern_of(medoid_codewords(signs_of(torch.tensor(patterns)), count)).tolist()
+    assert len(set(found)) == count and set(found) <= set(patterns)
+    total = cost(patterns, found)
+    frequent = torch.bincount(torch.tensor(patterns)).argsort(descending=True)[:count].tolist()
+    assert total < cost(patterns, frequent)
+    for i in range(count):
+        for candidate in sorted(set(patterns))[:: 7 if count > 4 else 1]:
+            assert cost(patterns, [*found[:i], candidate, *found[i + 1 :]]) >= total
+
+
+def test_medoids_fill_up_with_unused_patterns():
+    found = pattern_of(medoid_codewords(signs_of(torch.tensor([9, 9, 300])), 4)).tolist()
+    assert len(set(found)) == 4 and {9, 300} <= set(found)
 
 
 def test_sign_of_zero_is_plus_one():

@@ -25,7 +25,7 @@ def test_default_net_has_the_shapes_of_its_string():
     ({"layers": "0C3-FC"}, "must read nC3"),
     ({"input_shape": (1, 1, 5), "layers": "8C3-MP2-FC"}, "at least one pixel"),
     ({"tau": 0.3}, "multiple of 1/256"),
-    ({"eta": 1}, "eta must be None"),
+    ({"eta": 1}, "eta: must be None"),
     ({"time_steps": 0}, "time_steps must be at least 1"),
 ])
 def test_bad_nets_are_refused(change, text):

@@ -30,7 +30,7 @@ def test_default_recipes_are_shipped():
     ("label_smoothing: 1", r"label_smoothing: must lie in \[0, 1\)"),
     ("short_epochs: 40", "short_epochs: must lie in 0..epochs-1"),
     ("codebook: {start_epoch: 999}", "codebook.start_epoch: must lie in 0..epochs-1"),
-    ("net: {eta: 9}", "net: eta must be None"),
+    ("net: {eta: 9}", "net.eta: must be None"),
     ("net: 3", "net.: must be a mapping|net: must be a mapping"),
     ("- 1", "must be a mapping of keys to values"),
     ("a: [", "must be YAML"),
