@@ -4,9 +4,9 @@
         --runs build/accuracy --out docs/results/accuracy_mnist5k.json
 
 Each run leaves a folder `<runs>/<format>-seed<seed>`; a run that is there already is not repeated, one that was
-interrupted goes on. Reported are the folded net in floating point and its integer program (one accelerator
-configuration per format: codebook or raw groups), both on the held-out test part; mean and sample standard deviation
-over the seeds.
+interrupted goes on. Reported are the folded net in floating point and, but for "fp", its integer program (one
+accelerator configuration per format: codebook or raw groups), both on the held-out test part; mean and sample standard
+deviation over the seeds.
 """
 
 import argparse
@@ -42,14 +42,18 @@ def measure_one(job: tuple[str, str, int, str, str, str | None, bool]) -> dict[s
     if not stem.with_suffix(".json").is_file() or load_checkpoint(stem).recipe != recipe:
         train(recipe, data=data, out=folder, resume=True, compiled=compiled)
     checkpoint = load_checkpoint(stem)
-    config = preset(config_name)
-    lowered = lower_with_report(checkpoint.net, config.as_binary() if weights == "binary" else config)
-    return {
+    result = {
         "weights": weights, "seed": seed, "recipe_digest": recipe.digest,
-        "float_accuracy": checkpoint.test_accuracy,
-        "integer_accuracy": integer_evaluate(lowered.program, data.test_images, data.test_labels),
+        "float_accuracy": checkpoint.test_accuracy, "integer_accuracy": None,
         "test_images": checkpoint.test_images, "split": checkpoint.split, "checkpoint_sha256": checkpoint.sha256,
         "checkpoint_bytes": stem.with_suffix(".safetensors").stat().st_size,
+    }
+    if weights == "fp":
+        return result
+    config = preset(config_name)
+    lowered = lower_with_report(checkpoint.net, config.as_binary() if weights == "binary" else config)
+    return result | {
+        "integer_accuracy": integer_evaluate(lowered.program, data.test_images, data.test_labels),
         "capped_channels": sum(layer.capped_channels for layer in lowered.report),
     }
 
@@ -61,7 +65,9 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         same = [result for result in results if result["weights"] == weights]
         row: dict[str, Any] = {"weights": weights, "seeds": len(same)}
         for kind in ("float", "integer"):
-            values = [100 * result[f"{kind}_accuracy"] for result in same]
+            values = [100 * result[f"{kind}_accuracy"] for result in same if result[f"{kind}_accuracy"] is not None]
+            if not values:
+                continue
             row[f"{kind}_mean_percent"] = round(statistics.mean(values), 3)
             row[f"{kind}_std_percent"] = round(statistics.stdev(values), 3) if len(values) > 1 else 0.0
         rows.append(row)

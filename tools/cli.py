@@ -170,7 +170,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
 @refuses_bad_input
 def train(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a recipe.")] = "mnist5k", *,
           weights: Annotated[list[str] | None, typer.Option(
-              help="Weight format, again for more: binary, eta2 .. eta6.", show_default="binary and eta4")] = None,
+              help="Weight format, again for more: fp, binary, eta2 .. eta6.", show_default="binary and eta4")] = None,
           out: Annotated[Path, typer.Option(help="Folder; each format gets one below it.")] = BUILD / "train",
           seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
           device: Annotated[str, typer.Option(help="cpu, cuda, mps, ...")] = "cpu",
@@ -205,9 +205,10 @@ def evaluate(checkpoint: Annotated[str, typer.Argument(help="Shipped name or pat
 
     output = Output(as_json=as_json)
     result = evaluate_checkpoint(checkpoint, preset(config), images=images, data_root=data)
+    integers = "no integers: full precision" if result["integer_accuracy"] is None else (
+        f"{100 * result['integer_accuracy']:.2f} % in integers ({result['different_predictions']} predictions differ)")
     output.show(f"{result['checkpoint']}, {result['images']} images of {result['dataset']}: "
-                f"{100 * result['float_accuracy']:.2f} % in floats, {100 * result['integer_accuracy']:.2f} % in "
-                f"integers ({result['different_predictions']} predictions differ)")
+                f"{100 * result['float_accuracy']:.2f} % in floats, {integers}")
     output.result(result)
 
 

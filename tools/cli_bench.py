@@ -1,4 +1,4 @@
-"""`s2nn bench`: how fast simulators and neurons are. Measurements, not tests: what they show depends on the machine."""
+"""`s2nn bench`: how fast simulators, neurons and training are. Measurements, not tests: they depend on the machine."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from s2nn.hw.spec.config import preset
 from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
 from s2nn.tools.console import Output, refuses_bad_input
 
-commands = typer.Typer(no_args_is_help=True, help="Measure the speed of simulators and neurons.")
+commands = typer.Typer(no_args_is_help=True, help="Measure the speed of simulators, neurons and training.")
 
 Repetitions = Annotated[int, typer.Option(min=1, help="Of each series, in turn; medians are compared.")]
 
@@ -92,4 +92,30 @@ def neurons(*, steps: Annotated[list[int] | None, typer.Option("--steps", min=1,
     result = bench_neurons(steps=steps or [4, 16], shape=parse_shape(shape), repetitions=repetitions, threads=threads,
                            device=device, seed=seed, compiled_peers=compiled_peers, tell=output.tell)
     output.show(*bench_tables(result))
+    output.result(result)
+
+
+@commands.command()
+@refuses_bad_input
+def training(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a recipe.")] = "mnist5k", *,
+             eta: Annotated[int, typer.Option(help="Of the sub-bit series.")] = 4,
+             only: Annotated[list[str] | None, typer.Option(
+                 "--only", help="Text in the names of the series to measure, again for more.",
+                 show_default="all series")] = None,
+             steps: Annotated[int, typer.Option(min=1, help="Of each series, per repetition.")] = 5,
+             repetitions: Repetitions = 5,
+             threads: Annotated[int, typer.Option(min=1, help="Of PyTorch, on a CPU.")] = 1,
+             device: Annotated[str, typer.Option(help="cpu, cuda, mps, ...")] = "cpu",
+             seed: Annotated[int, typer.Option(help="Of the random images.")] = 0, as_json: Json = False) -> None:
+    """Time of a training step in each weight format, against the 1-bit twin's, and what OS-Quant and a teacher add.
+
+    Example: s2nn bench training digits --eta 6 --repetitions 9
+    """
+    from s2nn.model.recipe import load_recipe
+    from s2nn.tools.bench_training import bench_table, bench_training
+
+    output = Output(as_json=as_json)
+    result = bench_training(load_recipe(recipe), eta=eta, only=only or (), steps=steps, repetitions=repetitions,
+                            threads=threads, device=device, seed=seed, tell=output.tell)
+    output.show(bench_table(result))
     output.result(result)

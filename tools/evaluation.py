@@ -1,4 +1,7 @@
-"""Accuracy of a checkpoint on its held-out split, as a float net and as the integers that the accelerator computes."""
+"""Accuracy of a checkpoint on its held-out split, as a float net and as the integers that the accelerator computes.
+
+A full-precision net has no integers: what concerns them is None.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,18 @@ def evaluate_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *, 
 
     Raises `CheckpointError`, `LoweringError` or `DataError`.
     """
-    net = lower_checkpoint(name_or_path, config)
-    work = load_workload(net.dataset, images, data_root=data_root)
-    as_float = predict(load_checkpoint(name_or_path).net, torch.from_numpy(work.images)).numpy()
-    as_integer = functional.predict(net.program, work.images)
-    return {
-        "checkpoint": net.checkpoint, "weight_format": net.label, "config": net.config.name, "dataset": work.dataset,
-        "split": work.split, "images": len(work.labels),
-        "float_accuracy": float((as_float == work.labels).mean()),
-        "integer_accuracy": float((as_integer == work.labels).mean()),
-        "different_predictions": int((as_float != as_integer).sum()),
-        "stated_test_accuracy": net.test_accuracy,
+    checkpoint = load_checkpoint(name_or_path)
+    work = load_workload(checkpoint.recipe.dataset, images, data_root=data_root)
+    as_float = predict(checkpoint.net, torch.from_numpy(work.images)).numpy()
+    result: dict[str, Any] = {
+        "checkpoint": checkpoint.name, "weight_format": checkpoint.net.config.weight_format, "config": None,
+        "dataset": work.dataset, "split": work.split, "images": len(work.labels),
+        "float_accuracy": float((as_float == work.labels).mean()), "integer_accuracy": None,
+        "different_predictions": None, "stated_test_accuracy": checkpoint.test_accuracy,
     }
+    if checkpoint.net.config.full_precision:
+        return result
+    lowered = lower_checkpoint(name_or_path, config)
+    as_integer = functional.predict(lowered.program, work.images)
+    return result | {"config": lowered.config.name, "integer_accuracy": float((as_integer == work.labels).mean()),
+                     "different_predictions": int((as_float != as_integer).sum())}
