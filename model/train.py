@@ -96,7 +96,9 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.net = SpikingNet(recipe.net, generator=self.generator, options=recipe.training_options(compiled=compiled))
         self.net.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.teacher = teacher.to(self.device) if teacher is not None else None
+        self.teacher = teacher
+        if teacher is not None:
+            teacher.to(device=self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distiller = make_distiller(recipe.distillation, teacher=self.teacher, student=self.net)
         self.optimiser = make_optimiser(self.net, recipe)
         self.images, self.labels = data.train_images.to(self.device), data.train_labels.to(self.device)

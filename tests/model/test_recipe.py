@@ -1,8 +1,14 @@
 """Recipes: strict keys, types, ranges, and that the shipped ones load."""
 
+import json
+from importlib import resources
+from pathlib import Path
+
 import pytest
+import yaml
 
 from s2nn.hw.spec.errors import ConfigError
+from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.recipe import Recipe, load_recipe, recipe_from_dict, shipped_recipes
 
 
@@ -31,6 +37,20 @@ def test_default_recipes_are_shipped():
     ("short_epochs: 40", "short_epochs: must lie in 0..epochs-1"),
     ("codebook: {start_epoch: 999}", "codebook.start_epoch: must lie in 0..epochs-1"),
     ("net: {eta: 9}", "net.eta: must be None"),
+    ("assignment: {rule: osquant}", "assignment.rule: must be one of nearest, os_quant"),
+    ("assignment: {gama: 1}", 'nearest valid one is "assignment.gamma"'),
+    ("distillation: {loss: mfpd}", "distillation.loss: must be one of none, mpfd"),
+    ("distillation: {pairs: [conv1]}", "distillation.pairs: must be dict"),
+    ("distillation: {pairs: {conv1: 2}}", "distillation.pairs.conv1: must be str"),
+    ("{net: {eta: null, full_precision: true}, distillation: {loss: mpfd}}", "distillation.loss: must be none"),
+    ("codebook: {source: kmeans}", "codebook.source: must be null, random or one of fitted, medoid"),
+    ("codebook: {source: medoid}", "codebook.source: codewords can be chosen only from trained kernels"),
+    ("codebook: {source: random, twin: x}", "codebook.twin: random codewords need no twin"),
+    ("latent_decay: -1", "latent_decay: must be at least 0"),
+    ("net: {etas: {conv1: 4.5}}", "net.etas.conv1: must be int or null"),
+    ("net: {etas: {'conv[': 4}}", "net.etas: must be a regular expression"),
+    ("net: {etas: {conv7: 4}}", "net.etas: must match one of conv1, conv2, conv3, not 'conv7'"),
+    ("net: {etas: {conv1: 4, 'conv.': 5}}", "net.etas: at most one expression may match layer conv1"),
     ("net: 3", "net.: must be a mapping|net: must be a mapping"),
     ("- 1", "must be a mapping of keys to values"),
     ("a: [", "must be YAML"),
@@ -48,6 +68,38 @@ def test_an_integer_is_a_float_and_null_is_binary(tmp_path):
     path.write_text("learning_rate: 1\nslope: null\nnet: {eta: null, input_shape: [3, 8, 8]}")
     recipe = load_recipe(path)
     assert recipe.learning_rate == 1.0 and recipe.net.weight_format == "binary" and recipe.net.input_shape == (3, 8, 8)
+
+
+def test_every_arm_can_be_said_in_yaml_and_keys_left_out_change_no_digest(tmp_path):
+    path = tmp_path / "arm.yaml"
+    path.write_text("""
+net: {eta: 4, etas: {conv1: 6, 'conv[23]': null}, pointwise_codebook: true}
+latent_decay: 0.001
+assignment: {rule: os_quant, gamma: 2, scaling: as_printed, detach_omega: true}
+codebook: {source: medoid, twin: nets/binary, learned: false}
+distillation: {loss: mpfd, weight: 0.5, pairs: {conv2: conv2}, teacher: nets/fp}
+""")
+    recipe = load_recipe(path)
+    assert recipe_from_dict(recipe.as_dict()) == recipe and recipe.digest != Recipe().digest
+    assert [stage.eta for stage in recipe.net.stages()] == [None, 6, None, None]
+    assert recipe.assignment.gamma == 2.0 and recipe.distillation.pairs == {"conv2": "conv2"}
+    fp = recipe.with_format("fp")
+    assert fp.net.full_precision and fp.distillation.is_off and fp.net.etas == {}
+    plain = Recipe().as_dict()
+    assert not {"assignment", "distillation", "latent_decay"} & set(plain) and "source" not in plain["codebook"]
+    assert "etas" not in plain["net"] and "full_precision" not in plain["net"]
+
+
+def test_the_documented_recipe_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    recipe = recipe_from_dict(yaml.safe_load(text.split("```yaml")[1].split("```")[0]))
+    assert recipe.assignment.rule == "os_quant" and not recipe.distillation.is_off
+
+
+def test_shipped_checkpoints_keep_their_recipe_digests():
+    for name in shipped_checkpoints():
+        meta = json.loads((resources.files("s2nn.model") / "checkpoints" / f"{name}.json").read_text())
+        assert load_checkpoint(name).recipe.digest == meta["recipe_digest"]
 
 
 def test_unknown_recipe_names_the_shipped_ones():

@@ -11,12 +11,12 @@ from s2nn.hw.sim.dram import PRESET_NAMES
 from s2nn.model.checkpoint import save_checkpoint
 from s2nn.model.fold import fold
 from s2nn.model.nets import NetConfig, SpikingNet
-from s2nn.model.recipe import Recipe
+from s2nn.model.recipe import Recipe, load_recipe
 from s2nn.tools.cli import main
 
 NET = NetConfig(input_shape=(1, 8, 8), layers="8C3-16C3-MP2-8C3-FC", time_steps=2)
 COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "synth-pe", "verify", "info",
-            "dram", "dram-gaps", "price", "compare", "bench rtl", "bench dram")
+            "dram", "dram-gaps", "price", "compare", "bench rtl", "bench dram", "bench training")
 
 
 def call(*arguments):
@@ -89,6 +89,18 @@ def test_evaluate_compares_floats_with_integers(checkpoints):
     document = json.loads(result.stdout)
     assert (document["images"], document["dataset"]) == (40, "digits")
     assert 0 <= document["integer_accuracy"] <= 1
+
+
+def test_evaluate_says_that_a_full_precision_net_has_no_integers(tmp_path):
+    recipe = load_recipe("digits").with_format("fp")
+    net = fold(SpikingNet(recipe.net, generator=torch.Generator().manual_seed(0)))
+    path = save_checkpoint(tmp_path / "fp", net, recipe=recipe, test_accuracy=0.1, test_images=10, split="by hand")
+    result = call("evaluate", path, "--images", 10, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["weight_format"], document["integer_accuracy"], document["config"]) == ("fp", None, None)
+    assert "no integers" in call("evaluate", path, "--images", 10).stdout
+    assert "a full-precision net has no integers" in refused("export", path, "--out", tmp_path)
 
 
 def stand_in_for_rtl(monkeypatch, stand_in, **options):
@@ -225,6 +237,20 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [("sim",), ("run", "--images", "0"), ("sim", "x", "--level", "gate"), ("wrong",)])
 def test_wrong_usage_exits_with_2(arguments):
     assert call(*arguments).exit_code == 2
+
+
+def test_bench_training_sets_every_series_against_the_twin(tmp_path):
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("net: {input_shape: [1, 8, 8], layers: 4C3-5C3-FC, time_steps: 2}\nbatch_size: 4")
+    result = call("bench", "training", recipe, "--eta", 3, "--repetitions", 2, "--steps", 1, "--json")
+    assert result.exit_code == 0, result.output
+    series = {part["name"]: part for part in json.loads(result.stdout)["series"]}
+    assert series["binary"]["ratio"] == 1 and series["eta3 nearest + mpfd"]["base"] == "eta3 nearest"
+    assert {"fp", "eta3 os_quant", "eta3 z_clip", "eta3 nearest + logits"} <= set(series)
+    assert all(len(part["seconds"]) == 2 and part["ratio"] > 0 for part in series.values())
+    table = call("bench", "training", recipe, "--only", "mpfd", "--repetitions", 1, "--steps", 1).stdout
+    assert "eta4 nearest + mpfd" in table and "eta4 nearest" in table and "hamming" not in table
+    assert "only: must occur in one of binary, fp" in refused("bench", "training", recipe, "--only", "mpdf")
 
 
 def test_bench_dram_measures_every_preset():
