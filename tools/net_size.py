@@ -94,9 +94,9 @@ def _layer(name: str, stage: Stage, *, channels: int, groups: int, planes: int, 
            kernel: tuple[int, int] | None = None, shared_taps: bool = False) -> Layer:
     codebook = None if eta is None else np.zeros(1 << eta, dtype=np.uint16)
     zeros = np.zeros(channels, dtype=np.int64)
-    by_inputs = shared_taps or (kernel is None and stage.kernel == 1)
+    by_inputs = shared_taps or (kernel is None and stage.gathered)
     return Layer(name=name, kind="conv" if kernel is None else "classify", source=stage.source, in_shape=stage.in_shape,
-                 out_shape=(channels, 1, 1), kernel=kernel or (stage.kernel, stage.kernel),
+                 out_shape=(channels, 1, 1), kernel=kernel or stage.kernel_shape,
                  weights=Weights(symbols=np.zeros((planes, channels, groups), dtype=np.uint16), codebook=codebook),
                  grouping=Grouping.INPUTS if by_inputs else Grouping.TAPS, shared_taps=shared_taps,
                  threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool))

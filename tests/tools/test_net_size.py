@@ -11,7 +11,7 @@ from s2nn.hw.spec.config import ULX3S
 from s2nn.hw.spec.image import SectionKind
 from s2nn.model.fold import fold
 from s2nn.model.lower import lower
-from s2nn.model.nets import SpikingNet, named_net
+from s2nn.model.nets import NetConfig, SpikingNet, named_net
 from s2nn.tools.bench_engine import ROOMY
 from s2nn.tools.cli import main
 from s2nn.tools.net_size import PAPER_RATES, net_size, packed_bytes
@@ -50,10 +50,13 @@ def test_the_asked_format_stands_at_the_top(eta):
 
 
 @pytest.mark.parametrize(("name", "pointwise_codebook"), [("sew-resnet19", True), ("sew-resnet19", False),
-                                                          ("vgg9", False), ("nmnist", False)])
+                                                          ("vgg9", False), ("nmnist", False), ("linear", True),
+                                                          ("linear", False)])
 @pytest.mark.parametrize("eta", [None, 3])
 def test_packed_bytes_are_those_of_the_image(name, pointwise_codebook, eta):
-    net = named_net(name, width=1 / 4, eta=eta, pointwise_codebook=pointwise_codebook, time_steps=2, classes=7)
+    options = {"eta": eta, "pointwise_codebook": pointwise_codebook, "time_steps": 2, "classes": 7}
+    net = (NetConfig(input_shape=(1, 8, 8), layers="8C3-MP2-16C3-MP2-20FC-11FC-FC", **options) if name == "linear"
+           else named_net(name, width=1 / 4, **options))
     trained = SpikingNet(net, generator=torch.Generator().manual_seed(0))
     image = build_image(ROOMY, lower(fold(trained), ROOMY))
     counted = packed_bytes(net, ROOMY)
@@ -70,8 +73,8 @@ def test_a_net_without_hardware_form_is_counted_too():
 
 
 @pytest.mark.parametrize(("options", "text"), [
-    (("--net", "vgg19"), "a net must be one of"), (("--eta", "7"), "eta must be None"), (("--eta", "1"), "eta must be"),
-    (("--width", "0"), "width must be positive"), (("--config", "big"), "preset must be one of"),
+    (("--net", "vgg19"), "a net must be one of"), (("--eta", "7"), "eta: must be None"),
+    (("--eta", "1"), "eta: must be None"), (("--width", "0"), "width must be positive"), (("--config", "big"), "preset must be one of"),
 ])
 def test_bad_options_are_refused(options, text):
     result = CliRunner().invoke(main, ["size", *options, "--json"])
