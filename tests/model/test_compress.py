@@ -127,6 +127,22 @@ def test_the_state_and_a_baked_net_give_the_same_outputs():
     assert torch.equal(run(net), expected) and type(net.hidden) is nn.Linear
 
 
+class MultiStepConv2d(nn.Conv2d):
+    """As other SNN libraries wrap it: [T, N, C, H, W], with a forward of its own."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def test_a_subclass_keeps_its_own_forward():
+    net = nn.Sequential(MultiStepConv2d(2, 4, 3, stride=2, padding=1, bias=False))
+    compress_(net, S2NNConfig(eta=3, keep_ends=False))
+    x = torch.randn(3, 2, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    expected = torch.stack([F.conv2d(step, net[0].weight, stride=2, padding=1) for step in x])
+    assert isinstance(net[0], MultiStepConv2d)
+    torch.testing.assert_close(net(x), expected)
+
+
 @pytest.mark.parametrize(("options", "swapped"), [
     ({"targets": [r"features\..*"]}, ["features.0", "features.1", "features.2"]),
     ({"targets": [r"features\.[01]", "head"], "keep_ends": False}, ["features.0", "features.1", "head"]),

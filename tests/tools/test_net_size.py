@@ -74,7 +74,8 @@ def test_a_net_without_hardware_form_is_counted_too():
 
 @pytest.mark.parametrize(("options", "text"), [
     (("--net", "vgg19"), "a net must be one of"), (("--eta", "7"), "eta: must be None"),
-    (("--eta", "1"), "eta: must be None"), (("--width", "0"), "width must be positive"), (("--config", "big"), "preset must be one of"),
+    (("--eta", "1"), "eta: must be None"), (("--width", "0"), "width must be positive"),
+    (("--config", "big"), "preset must be one of"),
 ])
 def test_bad_options_are_refused(options, text):
     result = CliRunner().invoke(main, ["size", *options, "--json"])
