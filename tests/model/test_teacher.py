@@ -98,6 +98,15 @@ def test_every_distillation_trains_after_its_teacher(tmp_path, tiny_recipe, tiny
     assert named.history == result.history
 
 
+def test_a_distilled_run_resumes_bit_for_bit(tmp_path, tiny_recipe, tiny_data, change):
+    recipe = change(tiny_recipe, distillation=Distillation(loss="mpfd"), assignment=Assignment(rule="os_quant"))
+    whole = train(recipe, data=tiny_data, out=tmp_path / "whole")
+    assert not train(recipe, data=tiny_data, out=tmp_path / "part", stop_after_epoch=3).finished
+    assert train(recipe, data=tiny_data, out=tmp_path / "part", resume=True).history == whole.history
+    first, second = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "part"))
+    assert first == second
+
+
 def test_distillation_changes_what_is_learned_and_follows_short_epochs(tiny_recipe, tiny_data, change):
     start = change(tiny_recipe, epochs=2, codebook=CodebookRecipe())
     plain = Trainer(start, tiny_data)
