@@ -1,0 +1,1 @@
+"""Laws of the RTL as Amaranth components, for a solver to prove; `catalogue.PROOFS` lists them."""
