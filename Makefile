@@ -25,7 +25,7 @@ LINKS := $(FARM)/model $(FARM)/hw $(FARM)/tools
 CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u GNUMAKEFLAGS
 RUN := $(CLEAN_ENV) PATH="$$(cd "$(VENV)/bin" && pwd):$$PATH"
 
-.PHONY: help setup sim test export plots compare synth train lint lint-style lint-layers lint-types clean distclean FORCE
+.PHONY: help setup sim test export plots compare synth formal train lint lint-style lint-layers lint-types clean distclean FORCE
 
 help: ## list the targets
 	@echo "usage: make TARGET [ARGS='options of the command behind it'] [PYTHON=python3.x] [VENV=folder]"
@@ -55,6 +55,9 @@ compare: $(STAMP) ## formats x schedules on the DRAM model, against the 1-bit ba
 
 synth: $(STAMP) ## synthesise both weight formats: area and Fmax
 	@$(RUN) s2nn synth $(ARGS)
+
+formal: $(STAMP) ## prove the laws of the RTL (ARGS='--fast' for those that take seconds)
+	@$(RUN) s2nn formal $(ARGS)
 
 train: $(STAMP) ## train the default net and its 1-bit twin
 	@$(RUN) s2nn train $(ARGS)

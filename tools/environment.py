@@ -53,16 +53,21 @@ def find_tool(name: str) -> Path:
     ToolError
         If it is in neither place.
     """
-    beside = Path(sys.executable).parent  # not resolved: in a virtual environment this is its bin folder
-    found = shutil.which(name, path=str(beside)) or shutil.which(name)
+    found = shutil.which(name, path=str(_beside())) or shutil.which(name)
     if found is None:
         raise ToolError(f"must be installed beside {sys.executable} or on PATH (`make setup` installs it)", source=name)
     return Path(found)
 
 
 def tool_environment() -> dict[str, str]:
-    """This process's environment without the variables of a surrounding make."""
-    return {key: value for key, value in os.environ.items() if key not in _MAKE_VARIABLES}
+    """This process's environment without the variables of a surrounding make; programs beside this Python come first on
+    PATH, since tools start each other."""
+    path = os.pathsep.join([str(_beside()), *filter(None, [os.environ.get("PATH")])])
+    return {key: value for key, value in os.environ.items() if key not in _MAKE_VARIABLES} | {"PATH": path}
+
+
+def _beside() -> Path:
+    return Path(sys.executable).parent  # not resolved: in a virtual environment this is its bin folder
 
 
 def run_tool(name: str, arguments: Sequence[str], *, cwd: Path, log: Path, timeout_s: float) -> ToolRun:

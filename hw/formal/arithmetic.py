@@ -37,8 +37,8 @@ class LaneCounts(Property):
         time_lane = self.any_constant(m, range(config.time_lanes), "time_lane")
         entry = self.any_constant(m, range(config.codebook_entries), "entry")
         codeword = self._codeword(m, dut, inside, entry)
-        # The operation whose counts are there now, of a layer that was there two cycles before it: the mask of the index
-        # and the codewords are registers.
+        # The operation whose counts are there now, of a layer that was there two cycles before it: the mask of the
+        # index and the codewords are registers.
         window = Cat(Array(dut.i_window[tap])[time_lane] for tap in range(GROUP_TAPS))
         operation = Cat(dut.i_symbols[self._lane], window)
         for stage in range(LATENCY):

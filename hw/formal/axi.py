@@ -1,4 +1,7 @@
-"""The rules of an AXI4 master: bursts, handshakes, beats and responses. Ref: IHI 0022 A3.2 (handshakes), A3.4 (bursts)"""
+"""The rules of an AXI4 master: bursts, handshakes, beats and responses.
+
+# Ref: Arm IHI 0022 (AMBA AXI Protocol Specification), issue H.c, A3.2 (handshakes), A3.3 (dependencies), A3.4 (bursts)
+"""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from amaranth.lib import fifo
 
-from s2nn.hw.formal import arithmetic, axi, queues, streams, weights
+from s2nn.hw.formal import arithmetic, axi, queues, sequencing, streams, weights
 from s2nn.hw.formal.harness import Property
 from s2nn.hw.rtl.burst_splitter import BurstSplitter
 from s2nn.hw.rtl.decode_then_popcount import DecodeThenPopcount
@@ -78,6 +78,9 @@ def _streams() -> list[Proof]:
         proof("neuron", lambda: NeuronArray(s), "smallest", "o", settled=["i_descriptor"]),
         proof("neuron.logits", lambda: NeuronArray(s), "smallest", "o_logits", mode="bmc", depth=16,
               settled=["i_descriptor"]),
+        Proof(name="fetcher.requests.stream", law="a request waits unchanged; it asks for nothing that has no place",
+              config="256-bit bus, 32 lanes", mode="bmc", depth=20,
+              build=lambda: streams.RequestsWait(replace(s, axi_data_bits=256, lanes=32))),
         Proof(name="registers.stream", law="what waits on B and R stays as it is", config="32-bit AXI4-Lite", depth=2,
               build=lambda: streams.RegisterResponses(s)),
         Proof(name="scanner.stream", law="an operation waits unchanged while the array stands", config="smallest",
@@ -125,7 +128,7 @@ def _weights() -> list[Proof]:
     buffer = replace(SMALLEST, index_bits=6, weight_rows=2)
     return [
         *(Proof(name=f"weight_buffer.{bits}-bit", law="a bit of a symbol comes back from where the packer put it",
-                config="4 lanes, 8 slices a beat, 2 x 2 rows", mode="bmc", depth=14, fast=bits == 4,
+                config="4 lanes, 8 slices a beat, 2 x 2 rows", mode="bmc", depth=12, fast=bits == 4,
                 build=lambda bits=bits: weights.SymbolsReadBack(buffer, symbol_bits=bits))
           for bits in (2, 3, 4, 5, 6, 9)),
         Proof(name="decoder.codewords", law="a loaded codeword is found by its index; raw groups pass", mode="bmc",
@@ -150,4 +153,16 @@ def _arithmetic() -> list[Proof]:
     ]
 
 
-PROOFS: tuple[Proof, ...] = (*_streams(), *_queues(), *_axi(), *_weights(), *_arithmetic())
+def _sequencing() -> list[Proof]:
+    return [
+        Proof(name="sequencer.run_ends", law="a run ends, if what it waits for comes within 2 cycles each time",
+              config="2 layers, patience 2", mode="bmc", depth=40,
+              build=lambda: sequencing.RunEnds(SMALLEST, patience=2, layers=2)),
+        Proof(name="sequencer.error_ends", law="after an error the run ends when both DMAs are idle", config="smallest",
+              depth=4, build=lambda: sequencing.ErrorEndsRun(SMALLEST)),
+        Proof(name="counters.cycles", law="each cycle of a run has one cause, and the causes add up to the total",
+              depth=4, config="32-bit counters", build=lambda: sequencing.CyclesAddUp(SMALLEST)),
+    ]
+
+
+PROOFS: tuple[Proof, ...] = (*_streams(), *_queues(), *_axi(), *_weights(), *_arithmetic(), *_sequencing())

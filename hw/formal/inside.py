@@ -37,6 +37,11 @@ class Inside:
             raise LookupError(f"no signal {name!r} among {sorted(driven)}")
         return driven[name]
 
+    def state_machine(self, *path: str) -> tuple[Signal, dict[str, int]]:
+        """State register of the submodule's only FSM, and its values by the name of the state."""
+        fsm = self.part(*path).generated["fsm"]
+        return fsm.state, fsm.encoding
+
     def read_data(self, *path: str) -> Value:
         """What the first read port of the memory at that path gives."""
         return self._memory(*path)._read_ports[0]._data

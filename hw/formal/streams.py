@@ -3,18 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Value
+from amaranth.hdl import Assert, Assume, Cat, Module, Signal, Value
 from amaranth.lib import wiring
 
 from s2nn.hw.formal.harness import Property, past
 from s2nn.hw.formal.inside import Inside
 from s2nn.hw.formal.rules import held, held_channel
+from s2nn.hw.rtl.fetcher import Fetcher
 from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.pe_array import PEArray
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.registers import RegisterFile
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.registers import Stream
 
 #: What a proof adds of its own, told the component and its inside.
 Addition = Callable[[Module, Any, Inside], None]
@@ -66,6 +68,41 @@ def loop_nest_begins_once(m: Module, dut: LoopNest, inside: Inside) -> None:
 def pool_begins_empty(m: Module, dut: PoolUnit, inside: Inside) -> None:
     """The sequencer starts a layer only when no word is inside."""
     m.d.comb += Assume(~(dut.i_start & dut.i.valid))
+
+
+class RequestsWait(Property):
+    """The fetcher's request waits unchanged, if data comes only for what was requested, and places are freed only once.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        super().__init__()
+        self._config = config
+
+    def laws(self, m: Module) -> None:
+        dut: Any = Fetcher(self._config)
+        self.prove_about(m, dut)
+        for name in ("i_image_address", "i_descriptor_offset", "i_input_address", "i_keep_weights"):
+            settle(self, m, getattr(dut, name), name=name)
+        request, beat = dut.o_request, dut.i_data
+        asked, came = request.valid & request.ready, beat.valid & beat.ready & beat.payload.last
+        # Requests without their last beat, and places taken and not yet freed, by stream.
+        coming = {name: Signal(range(8), name=f"coming_{name.name.lower()}") for name in Stream}
+        taken = {name: Signal(range(8), name=f"taken_{name.name.lower()}") for name in (Stream.PARAMS, Stream.INDEX)}
+        frees = {Stream.PARAMS: dut.i_params_take, Stream.INDEX: dut.i_release}
+        for name, count in coming.items():
+            m.d.sync += count.eq(count + (asked & (request.payload.stream == name))
+                                 - (came & (beat.payload.stream == name)))
+            m.d.comb += Assume(~(beat.valid & (beat.payload.stream == name)) | (count != 0))
+        for name, count in taken.items():
+            m.d.sync += count.eq(count + (asked & (request.payload.stream == name)) - frees[name])
+            m.d.comb += Assume(~frees[name] | (count > coming[name]))
+        m.d.comb += [
+            Assume(beat.payload.stream <= max(Stream)), Assume(held(m, beat, name="i_data")),
+            Assume(~dut.i_descriptor_take | dut.o_descriptor_valid),
+            Assert(held(m, request, name="o_request"), "a request waits unchanged"),
+            Assert(taken[Stream.PARAMS] <= 2, "parameters of two tiles are under way at most"),
+            Assert(dut.i_keep_weights | (taken[Stream.INDEX] <= 2), "tiles asked for have a half to go to"),
+        ]
 
 
 class RegisterResponses(Property):

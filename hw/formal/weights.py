@@ -34,10 +34,10 @@ class SymbolsReadBack(Property):
         config, bits = self._config, self._symbol_bits
         dut: Any = WeightBuffer(config)
         inside = self.prove_about(m, dut)
-        group = self.any_constant(m, range(GROUP_TAPS * config.weight_bank_rows // bits), "group")
+        group = self.any_constant(m, range(GROUP_TAPS * config.weight_rows // bits), "group")
         bit, lane = self.any_constant(m, range(bits), "bit"), self.any_constant(m, range(config.lanes), "lane")
-        base, rows = (self.any_constant(m, range(config.weight_bank_rows + 1), name) for name in ("base", "rows"))
-        position = Signal(range(GROUP_TAPS * config.weight_bank_rows * config.lanes + 1))
+        base, rows = self.any_constant(m, range(config.weight_bank_rows + 1), "base"), config.weight_rows
+        position = Signal(range(GROUP_TAPS * config.weight_rows * config.lanes))
         first_slice = Signal(range(GROUP_TAPS * config.weight_bank_rows + bits))
         m.d.comb += [
             Assume(dut.i_symbol_bits == bits), Assume(bit < bits), Assume(base + rows <= config.weight_bank_rows),
@@ -50,18 +50,18 @@ class SymbolsReadBack(Property):
                    == base * GROUP_TAPS + first_slice))
         due = in_flight(m, asks, enable=dut.i_enable, known=stored, stages=4)
         # Where the bit lies meanwhile (docs of `WeightBuffer`): a step on the way, which also helps the solver.
-        slice_number = Signal.like(first_slice)
-        m.d.comb += slice_number.eq(first_slice + bit)
-        words = [inside.word(m, f"bank{k}", address=base + slice_number // GROUP_TAPS) for k in range(GROUP_TAPS)]
-        m.d.comb += Assert(~stored | (Array(words)[slice_number % GROUP_TAPS].bit_select(lane, 1) == expected),
-                           "a slice lies in its bank")
+        row = self.any_constant(m, range(config.weight_bank_rows), "row")
+        bank = self.any_constant(m, range(GROUP_TAPS), "bank")
+        words = Array(inside.word(m, f"bank{k}", address=base + row) for k in range(GROUP_TAPS))
+        m.d.comb += [Assume(bank < GROUP_TAPS), Assume(row * GROUP_TAPS + bank == first_slice + bit),
+                     Assert(~stored | (words[bank].bit_select(lane, 1) == expected), "a slice lies in its bank")]
         got = Array(Array(symbol[k] for k in range(bits)) for symbol in (dut.o[n] for n in range(config.lanes)))
         m.d.comb += Assert(~due | (got[lane][bit] == expected), "a bit comes back as it was packed")
 
-    def _watch_fill(self, m: Module, dut: Any, base: Value, rows: Value, position: Value) -> tuple[Value, Signal]:
-        """Whether the tile at `base` holds its bit, old or new, and the bit. Any number of beats fill it, and any other tiles."""
+    def _watch_fill(self, m: Module, dut: Any, base: Value, rows: int, position: Value) -> tuple[Value, Signal]:
+        """Whether the tile at `base` holds its bit, and the bit. Any number of beats fill it, and any other tiles."""
         beat_bits = self._config.axi_data_bits.bit_length() - 1
-        last_beat = GROUP_TAPS * self._config.weight_bank_rows // self._config.slices_per_beat + 2
+        last_beat = GROUP_TAPS * self._config.weight_bank_rows // self._config.slices_per_beat + 1
         number, stored, expected = Signal(range(last_beat + 1)), Signal(name="stored"), Signal(name="expected")
         row, count = past(m, dut.i_fill_row, name="row_before"), past(m, dut.i_fill_rows, name="rows_before")
         ours = (dut.i_fill_row == base) & (dut.i_fill_rows == rows)
@@ -81,7 +81,7 @@ class SymbolsReadBack(Property):
         return stored & ~arrives, expected
 
 
-def in_flight(m: Module, asks: Value, *, enable: Value, known: Value, stages: int) -> Signal:
+def in_flight(m: Module, asks: Value, *, enable: Value, known: Value, stages: int) -> Value:
     """Whether the answer is due to what was asked `stages` enabled cycles ago and was known all the time since."""
     line = Signal(stages, name="in_flight")
     with m.If(enable):
@@ -96,7 +96,7 @@ class CodebookWatch:
 
     Members
     -------
-    entry, half : which. stored : it has been loaded, and has had the time to arrive. zero, taps : what was loaded.
+    entry, half : which. stored : it has been loaded, and has had the time to arrive. codeword : as it must be held.
     """
 
     def __init__(self, owner: Property, m: Module, config: AcceleratorConfig, dut: Any, stream: Any) -> None:
@@ -107,7 +107,7 @@ class CodebookWatch:
         self.codeword = Signal(GROUP_TAPS + 1, name="watched_codeword")
         number, filling, loaded = Signal(range(beats + 1)), Signal(name="filling"), Signal(name="loaded")
         self.stored = loaded & past(m, loaded, name="was_loaded")
-        word = Array(stream.payload.word_select(k, 8 * CODEWORD_BYTES) for k in range(per_beat))[self.entry % per_beat]
+        word = stream.payload.word_select(self.entry % per_beat, 8 * CODEWORD_BYTES)
         taken, ours = stream.valid & stream.ready, filling == self.half
         m.d.comb += [Assume(held(m, stream, name="codewords")), Assume(~stream.valid | (number < beats)),
                      Assume(~dut.i_load_start | taken)]

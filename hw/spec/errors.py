@@ -45,3 +45,7 @@ class ToolError(S2NNError):
 
 class SimulationError(S2NNError):
     """A simulation that stopped, disagreed with the golden model or ran past its cycle limit."""
+
+
+class ProofError(S2NNError):
+    """A law of the RTL that is not there, was refuted or is left open."""
