@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from s2nn.hw.formal.catalogue import PROOFS
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.registers import COUNTERS, REGISTERS, Cause, ErrorCode
 
@@ -36,3 +37,10 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_table_of_proofs_is_the_catalogue():
+    rows = re.findall(r"^\| `([\w.-]+)` \| (.*?) \| (.*?) \| (.*?) \|", (ROOT / "docs" / "formal.md").read_text(),
+                      re.MULTILINE)
+    method = {"prove": "induction, k = {}", "bmc": "bounded, {} cycles"}
+    assert rows == [(proof.name, proof.law, proof.config, method[proof.mode].format(proof.depth)) for proof in PROOFS]

@@ -87,6 +87,58 @@ class ReadMaster(Property):
         ]
 
 
+class BeatsReturn(Property):
+    """Each beat of a request comes out of `ReadDma` with the request's stream, and its last beat is marked.
+
+    The memory answers each burst with as many beats as it asks for, in order. The solver chooses the request that is
+    followed. Nothing is discarded.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, max_outstanding: int, longest: int) -> None:
+        super().__init__()
+        self._config, self._max_outstanding, self._longest = config, max_outstanding, longest
+
+    def laws(self, m: Module) -> None:
+        dut: Any = ReadDma(self._config, max_outstanding=self._max_outstanding)
+        self.prove_about(m, dut)
+        m.d.comb += Assume(~dut.i_discard)
+        self._answer(m, dut.axi)
+        request, follow = dut.i_request, self.any_sequence(1, "follow")
+        asked, returned = Signal(8, name="asked"), Signal(8, name="returned")  # beats
+        first, beats, stream, chosen = Signal(8), Signal(8), Signal(3), Signal()
+        m.d.comb += [Assume(~request.valid | ((request.payload.beats != 0) & (request.payload.beats <= self._longest))),
+                     Assume(asked <= 128)]
+        with m.If(request.valid & request.ready):
+            m.d.sync += asked.eq(asked + request.payload.beats)
+            with m.If(follow & ~chosen):
+                m.d.sync += [first.eq(asked), beats.eq(request.payload.beats), stream.eq(request.payload.stream),
+                             chosen.eq(1)]
+        with m.If(dut.o_data.valid & dut.o_data.ready):
+            m.d.sync += returned.eq(returned + 1)
+        ours = dut.o_data.valid & chosen & (returned >= first) & (returned < first + beats)
+        m.d.comb += [
+            Assert(~dut.o_data.valid | (returned < asked), "no beat comes that was not asked for"),
+            Assert(~ours | (dut.o_data.payload.stream == stream), "a beat has the stream of its request"),
+            Assert(~ours | (dut.o_data.payload.last == (returned == first + beats - 1)), "the last beat is marked"),
+        ]
+
+    def _answer(self, m: Module, bus: Any) -> None:
+        """Assumes a memory that answers the bursts that it took, in order and in full."""
+        places = self._max_outstanding + 1
+        lengths = [Signal(axi.LENGTH_BITS, name=f"length{k}") for k in range(places)]  # of the oldest burst first
+        level, beat = Signal(range(places + 1)), Signal(axi.LENGTH_BITS)
+        taken, came = bus.arvalid & bus.arready, bus.rvalid & bus.rready
+        done = came & bus.rlast
+        m.d.comb += [Assume(~bus.rvalid | (level != 0)), Assume(bus.rlast == (beat == lengths[0])),
+                     Assert(level <= self._max_outstanding, "bursts outstanding are bounded")]
+        m.d.sync += level.eq(level + taken - done)
+        with m.If(came):
+            m.d.sync += beat.eq(Mux(bus.rlast, 0, beat + 1))
+        for place, length in enumerate(lengths):
+            following = lengths[place + 1] if place + 1 < places else 0
+            m.d.sync += length.eq(Mux(taken & (level - done == place), bus.arlen, Mux(done, following, length)))
+
+
 class WriteMaster(Property):
     """`WriteDma` on its bus. The memory takes addresses and data in any order."""
 
