@@ -1,6 +1,5 @@
 """The PE array adds up what plain arithmetic does, in either variant, for all windows, codewords and raw groups."""
 
-from itertools import product
 from typing import Any
 
 from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Mux, Value
@@ -10,7 +9,7 @@ from s2nn.hw.formal.harness import Property, past
 from s2nn.hw.formal.inside import Inside
 from s2nn.hw.formal.weights import settle_layer
 from s2nn.hw.rtl.decode_then_popcount import DecodeThenPopcount
-from s2nn.hw.rtl.lane_counts import LATENCY
+from s2nn.hw.rtl.lane_counts import LATENCY, counts_layout
 from s2nn.hw.rtl.layouts import Tags
 from s2nn.hw.rtl.pe_array import PEArray, Variant, terms_layout
 from s2nn.hw.rtl.popcount import popcount
@@ -102,8 +101,8 @@ class DotProduct(Property):
 
 
 class Accumulation(Property):
-    """An operation adds its terms to nothing if it is the first one, to twice the sum if it begins a weight plane, and
-    to the sum otherwise; without an operation the sums stay."""
+    """Counts are doubled, in a lane with the zero codeword not, and scaled; then an operation adds them to nothing if
+    it is the first one, to twice the sum if it begins a weight plane, else to the sum. Without one, sums stay."""
 
     def __init__(self, config: AcceleratorConfig) -> None:
         super().__init__()
@@ -112,12 +111,23 @@ class Accumulation(Property):
     def laws(self, m: Module) -> None:
         dut: Any = PEArray(self._config)
         inside = self.prove_about(m, dut)
-        operation = data.View(data.StructLayout({"valid": 1, "tags": Tags}), inside.signal(f"stage{LATENCY}"))
+        stage = data.StructLayout({"valid": 1, "tags": Tags})
+        counted, added = (data.View(stage, inside.signal(f"stage{k}")) for k in (LATENCY - 1, LATENCY))
+        counts = data.View(counts_layout(self._config), inside.signal("counts", "o"))
         terms = data.View(terms_layout(self._config), inside.signal("terms"))
-        adds, tags = dut.i_enable & operation.valid, operation.tags
-        for lane, t in product(range(self._config.lanes), range(self._config.time_lanes)):
-            for name, total, term in ((f"raised{lane}_{t}", dut.o.raised[lane][t], terms.raised[lane][t]),
-                                      (f"total{lane}_{t}", dut.o.total[t], terms.total[t])):
-                doubled = Mux(tags.shift, total << 1, total)
-                expected = past(m, Mux(adds, Mux(tags.first, 0, doubled) + term, total)[:len(total)], name=name)
-                m.d.comb += Assert(total == expected, "sums follow Horner's rule")
+        adds, scale = dut.i_enable & added.valid, counted.tags.scale
+
+        def law(name: str, count: Value, term: Value, total: Value) -> None:
+            new_term = past(m, Mux(dut.i_enable, count << scale, term)[:len(term)], name=f"term_{name}")
+            doubled = Mux(added.tags.shift, total << 1, total)
+            new_total = past(m, Mux(adds, Mux(added.tags.first, 0, doubled) + term, total)[:len(total)],
+                             name=f"total_{name}")
+            m.d.comb += [Assert(term == new_term, "counts are scaled"),
+                         Assert(total == new_total, "sums follow Horner's rule")]
+
+        for t in range(self._config.time_lanes):
+            law(f"{t}", counts.total[t], terms.total[t], dut.o.total[t])
+            for lane in range(self._config.lanes):
+                positive = counts.positive[lane][t]
+                law(f"{lane}_{t}", Mux(counts.zero[lane], positive, positive << 1), terms.raised[lane][t],
+                    dut.o.raised[lane][t])

@@ -151,8 +151,9 @@ def _arithmetic() -> list[Proof]:
           for name, variant in variants),
         Proof(name="pe_array.dot", law="counts add up to the dot product of weights +1, -1, 0 and spikes", depth=1,
               config="9 taps", build=arithmetic.DotProduct),
-        Proof(name="pe_array.accumulation", law="sums start over, double and add up as their tags say", depth=2,
-              config="smallest", build=lambda: arithmetic.Accumulation(SMALLEST)),
+        Proof(name="pe_array.accumulation", depth=2, config="smallest",
+              law="counts are scaled; sums start over, double and add up as their tags say",
+              build=lambda: arithmetic.Accumulation(SMALLEST)),
     ]
 
 

@@ -66,9 +66,6 @@ class Property(Elaboratable, ABC):
         return rtlil.convert(fragment, name=TOP, ports=self._free, platform=PLATFORM)
 
 
-
-
-
 def past(m: Module, value: Value, *, name: str, init: int = 0) -> Signal:
     """The value in the cycle before."""
     before = Signal.like(Value.cast(value), name=name, init=init)

@@ -8,10 +8,12 @@ from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.formal.catalogue import PROOFS, Proof
+from s2nn.hw.formal.catalogue import PROOFS, SMALLEST, Proof
 from s2nn.hw.formal.harness import Property, past
 from s2nn.hw.formal.inside import Inside
 from s2nn.hw.formal.rules import Scoreboard, held
+from s2nn.hw.formal.streams import StreamContract
+from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.errors import ProofError
 from s2nn.tools.formal import choose, prove, try_mutants
@@ -87,6 +89,17 @@ def test_damaged_components_are_refuted(name: str, tmp_path) -> None:
     (proof,) = choose([name])
     score = try_mutants(proof, 4, seed=1, build_dir=tmp_path)
     assert score.tried == 4 and score.refuted >= 1, score.survivors
+
+
+def test_logits_do_wait_within_the_bound(tmp_path) -> None:
+    # The law about them is bounded, and few damages of the neurons touch it: see that it speaks of something.
+    def never(m: Module, dut: Any, inside: Inside) -> None:
+        m.d.comb += Assert(~(dut.o_logits.valid & ~dut.o_logits.ready))
+
+    (bounded,) = choose(["neuron.logits.stream"])
+    waits = replace(bounded, build=lambda: StreamContract(lambda: NeuronArray(SMALLEST), outputs=["o_logits"],
+                                                          settled=["i_descriptor"], addition=never))
+    assert prove(waits, build_dir=tmp_path).outcome == "refuted"
 
 
 class Unsteady(Property):
