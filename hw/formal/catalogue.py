@@ -119,7 +119,7 @@ def _axi() -> list[Proof]:
                 build=lambda config=config, bursts=bursts: axi.ReadMaster(config, max_outstanding=bursts))
           for config, bursts in ((SMALLEST, 2), (SMALLEST, 8), (wide, 8))),
         Proof(name="read_dma.beats", law="each beat returns with its request's stream, the last one marked", mode="bmc",
-              config="2 bursts, up to 3 beats", depth=11, fast=False,
+              config="2 bursts, up to 3 beats", depth=10, fast=False,
               build=lambda: axi.BeatsReturn(SMALLEST, max_outstanding=2, longest=3)),
         *(Proof(name=f"write_dma.{config.axi_data_bits}-bit.axi", depth=2, config="9-bit counts",
                 law="AW and W are legal and wait unchanged; WLAST marks the last beat; no orphan response is taken",
