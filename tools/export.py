@@ -70,7 +70,12 @@ def load_export(folder: Path, config: AcceleratorConfig | None = None) -> tuple[
     image = parse_image(data, config=stated, source=image_path)
     program = _recover(stated, image, manifest, image_path)
     schedule = manifest.run_schedule(source=manifest_path)
-    if build_image(stated, program, schedule).to_bytes() != data:
+    try:
+        packed = build_image(stated, program, schedule).to_bytes()
+    except LoweringError as error:
+        raise ImageFormatError(f"must be a schedule that the program can run under ({error})", field="schedule",
+                               source=manifest_path) from error
+    if packed != data:
         raise ImageFormatError("must be what its program packs to, byte by byte", source=image_path)
     field = difference(manifest, describe_export(stated, program, image, schedule=schedule))
     if field is not None:

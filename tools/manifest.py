@@ -20,7 +20,7 @@ from s2nn.hw.spec.image import MemoryImage
 from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
-from s2nn.hw.spec.schedule import Schedule
+from s2nn.hw.spec.schedule import Schedule, simplest
 
 FORMAT = "s2nn-manifest"
 FORMAT_VERSION = 3
@@ -112,7 +112,7 @@ class Manifest:
     net, steps, spike_input, classes, leak_bits, fraction_bits : of the program.
     config : fields of the accelerator configuration. config_digest : its digest as hex.
     image_version : of the memory image. image_bytes, image_sha256 : of image.bin.
-    schedule : fields of the `Schedule` that the image was packed for.
+    schedule : fields of the simplest `Schedule` with the steps that the image was packed for.
     transfer_bytes : what loads and stores of an image move: "input_read", "map_read", "map_write".
     sizes : bytes by kind of section, of header and table, of alignment; they add up to image_bytes.
     provenance : where the program came from; free, not checked.
@@ -214,7 +214,7 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, config=config.to_json(),
         config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
         image_sha256=hashlib.sha256(data).hexdigest(),
-        schedule=asdict(schedule or Schedule()), transfer_bytes=transfers, layers=layers,
+        schedule=asdict(simplest(config, program, schedule or Schedule())), transfer_bytes=transfers, layers=layers,
         sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers, sizes["descriptors"]),
         provenance=dict(provenance or {}))
 

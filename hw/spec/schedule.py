@@ -111,6 +111,22 @@ def plan_run(config: AcceleratorConfig, program: Program, schedule: Schedule | N
     return Plan(steps=steps, scratch=scratch, scratch_bytes=end)
 
 
+def simplest(config: AcceleratorConfig, program: Program, schedule: Schedule) -> Schedule:
+    """The first schedule, in the order (maps on chip, spilled, and these per step), with the same steps as this one."""
+    steps = plan_run(config, program, schedule).steps
+    for per_step in (False, True):
+        for maps in ("auto", "spilled"):
+            candidate = Schedule(per_step=per_step, maps=maps)
+            if candidate == schedule:
+                return schedule
+            try:
+                if plan_run(config, program, candidate).steps == steps:
+                    return candidate
+            except LoweringError:
+                continue
+    return schedule
+
+
 class _Planner:
     """One attempt: with these maps spilled, the steps; `DoesNotFitError` says what else could be spilled."""
 

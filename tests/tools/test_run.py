@@ -131,7 +131,7 @@ SPOILERS = [
     ({"bus_bytes": bump("index", 8)}, "bytes and bursts on AXI", "index moved"),
     ({"bus_bursts": bump("logits")}, "bytes and bursts on AXI", "logits moved 2 bursts, the counter says 1"),
     ({"bus_bytes": bump("other", 64)}, "bytes and bursts on AXI", "other moved 64 bytes, the counter says 0"),
-    ({"counters": bump("dram.codebook_read_bytes", 4)}, "bytes read = section sizes", "codebook read"),
+    ({"counters": bump("dram.codebook_read_bytes", 4)}, "bytes read = section sizes", "codebook_read moved"),
 ]
 
 
