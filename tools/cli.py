@@ -1,7 +1,7 @@
 """The command line of s2nn. Each command parses its options and calls one function; heavy imports happen inside.
 
-Commands around DRAM are in `cli_memory`, those about nets as such in `cli_nets`, measurements in `cli_bench`, proofs in
-`cli_formal`.
+Commands around DRAM are in `cli_memory`, those on nets of full size in `cli_grid`, those about nets as such in `cli_nets`,
+measurements in `cli_bench`, proofs in `cli_formal`.
 
 Bad input ends a command with the rule, the value and where it was found, and exit status 1; `--json` puts one JSON
 document on standard output, and nothing else.
@@ -16,7 +16,7 @@ import typer
 
 from s2nn.hw.spec.config import preset
 from s2nn.hw.spec.errors import SimulationError
-from s2nn.tools import cli_bench, cli_formal, cli_memory, cli_nets
+from s2nn.tools import cli_bench, cli_formal, cli_grid, cli_memory, cli_nets
 from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 
@@ -26,6 +26,7 @@ main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions
                    help="Spiking nets below one bit per weight: training, RTL, DRAM and energy against a fair 1-bit "
                         "baseline. A first run: [bold]s2nn run[/bold]")
 main.add_typer(cli_memory.commands)
+main.add_typer(cli_grid.commands)
 main.add_typer(cli_nets.commands)
 main.add_typer(cli_formal.commands)
 main.add_typer(cli_bench.commands, name="bench")

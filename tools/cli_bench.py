@@ -54,19 +54,24 @@ def dram(*, requests: Annotated[int, typer.Option(min=1, help="Of each series.")
 @commands.command()
 @refuses_bad_input
 def engine(nets: Annotated[list[str] | None, typer.Argument(
-               help="default, vgg16, resnet19 or s2nn-scnn.", show_default="default, vgg16 and resnet19")] = None,
-           *, images: Annotated[int, typer.Option(min=1, help="Of each net, per repetition.")] = 2,
+               help="Names of the catalogue.", show_default="default, vgg16 and resnet19")] = None, *,
+           scaling: Annotated[bool, typer.Option(
+               "--scaling", help="Each net with other T, lanes and input size instead.")] = False,
+           images: Annotated[int, typer.Option(min=1, help="Of each net, per repetition.")] = 2,
            repetitions: Repetitions = 5, seed: Annotated[int, typer.Option(help="Of the random nets.")] = 0,
            as_json: Json = False) -> None:
     """Simulated cycles per second of the cycle engine, on random nets of CIFAR size.
 
     Example: s2nn bench engine resnet19 --repetitions 3 --json
     """
-    from s2nn.tools.bench_engine import bench_engine, bench_table
+    from s2nn.tools.bench_engine import bench_engine, bench_table, named_cases, scaling_cases
 
     output = Output(as_json=as_json)
-    result = bench_engine(nets or ["default", "vgg16", "resnet19"], images=images, repetitions=repetitions, seed=seed,
-                          tell=output.tell)
+    if scaling:
+        cases = [case for name in nets or ["resnet19"] for case in scaling_cases(name)]
+    else:
+        cases = named_cases(nets or ["default", "vgg16", "resnet19"])
+    result = bench_engine(cases, images=images, repetitions=repetitions, seed=seed, tell=output.tell)
     output.show(bench_table(result))
     output.result(result)
 

@@ -17,7 +17,8 @@ from s2nn.hw.sim.dram import DEFAULT_PRESET
 from s2nn.hw.sim.dram import preset as dram_preset
 from s2nn.hw.sim.dram_sums import from_document, scaled, to_document
 from s2nn.hw.sim.energy_table import TABLE_NAMES, load_table
-from s2nn.hw.sim.net_shapes import NetShape, net_shape
+from s2nn.hw.sim.net_catalogue import net_shape
+from s2nn.hw.sim.net_shapes import NetShape
 from s2nn.hw.sim.trace_run import run_trace
 from s2nn.hw.sim.traffic import (
     STREAMS,
@@ -163,8 +164,8 @@ def read_compare(folder: Path) -> dict[str, Any]:
 
 def energy_by_source(priced: Mapping[str, Any]) -> dict[str, float]:
     """Energy of a cell by source, pJ: they add up to its total."""
-    names = {name: (name,) for name in priced["on_chip_pj"] if name.endswith("_buffer")} | {
-             "logic": tuple(name for name in priced["on_chip_pj"] if not name.endswith("_buffer"))}
+    names = {name: (name,) for name in priced["on_chip_pj"] if name.endswith("_buffer")}
+    names["logic"] = tuple(name for name in priced["on_chip_pj"] if name not in names)
     return {"dram_dynamic": priced["dram"]["dynamic_pj"]} \
         | {name: sum(priced["on_chip_pj"][part] for part in parts) for name, parts in names.items()} \
         | {"dram_refresh": priced["dram"]["refresh_pj"], "dram_background": priced["dram"]["background_pj"]}

@@ -35,7 +35,7 @@ def dram_traffic(document: Mapping[str, Any], net: str) -> Figure:
     parts = {stream.replace("_", " "): (lambda cell, stream=stream: cell["stream_bytes"][stream] / 1000)
              for stream in STREAMS}
     for axes, plan in zip(panels, plans, strict=True):
-        _stack(axes, _cells(document, net, plan), parts, COLOURS)
+        stack_cells(axes, _cells(document, net, plan), parts, COLOURS)
         axes.set_title(f"{plan}:\n{SCHEDULES[plan].title.replace(', ', ',' + chr(10), 1)}", fontsize=9)
     panels[0].set_ylabel("DRAM traffic / kB per inference")
     legend_beside(panels[-1])
@@ -54,7 +54,7 @@ def energy(document: Mapping[str, Any], net: str) -> Figure:
                                           energy_by_source(cell["energy_pj"]["datasheet"])[name] / 1e6)
                  for name in names}
         for axes, plan in zip(panels, plans, strict=True):
-            _stack(axes, _cells(document, net, plan), parts, colours, all_modelled=True)
+            stack_cells(axes, _cells(document, net, plan), parts, colours, is_modelled=lambda cell: True)
             axes.set_title(f"{plan}: {title}", fontsize=9)
         panels[0].set_ylabel("energy / µJ per inference")
         legend_beside(panels[-1])
@@ -104,16 +104,17 @@ def _schedules(document: Mapping[str, Any], net: str) -> list[str]:
     return list(dict.fromkeys(cell["schedule"] for cell in document["cells"] if cell["net"] == net))
 
 
-def _stack(axes: Axes, cells: Sequence[Cell], parts: Mapping[str, Callable[[Cell], float]],
-           colours: Sequence[str], *, all_modelled: bool = False) -> None:
-    """A stacked bar per cell; above it the sum, and the ratio of its baseline's to it."""
+def stack_cells(axes: Axes, cells: Sequence[Cell], parts: Mapping[str, Callable[[Cell], float]],
+                colours: Sequence[str], *,
+                is_modelled: Callable[[Cell], bool] = lambda cell: cell["origin"] != MEASURED) -> None:
+    """A stacked bar per cell, hatched if modelled; above it the sum, and the ratio of its baseline's to it."""
     bottom = [0.0] * len(cells)
     for (label, value), colour in zip(parts.items(), colours, strict=False):
         values = [value(cell) for cell in cells]
         for place, cell in enumerate(cells):
             if values[place]:
                 axes.bar(place, values[place], bottom=bottom[place], width=0.6, color=colour, edgecolor="white",
-                         hatch=MODELLED_HATCH if all_modelled or cell["origin"] != MEASURED else None, linewidth=0.4)
+                         hatch=MODELLED_HATCH if is_modelled(cell) else None, linewidth=0.4)
         bottom = [below + more for below, more in zip(bottom, values, strict=True)]
         axes.bar(0, 0, color=colour, label=label)  # a legend entry in every panel, whatever it shows
     for place, (cell, total) in enumerate(zip(cells, bottom, strict=True)):

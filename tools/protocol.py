@@ -18,7 +18,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from s2nn.hw.sim.net_shapes import LayerShape, net_shape
+from s2nn.hw.sim.net_catalogue import net_shape
+from s2nn.hw.sim.net_shapes import LayerShape
 from s2nn.hw.sim.traffic import STREAMS, WEIGHT_STREAMS, StorageFormat, Traffic, packed, schedule, sub_bit
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import GROUP_TAPS, ULX3S, ceil_div

@@ -4,7 +4,7 @@ Maps are named after the layer that makes them; `INPUT` is the net's input. A la
 unless `source` names another, and a `residual` map is read beside it and added to the layer's input current.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
@@ -15,6 +15,8 @@ from s2nn.hw.spec.program import INPUT
 
 #: Bits of the weights of first layer and classifier, stored as that many planes.
 PLANE_BITS = 8
+#: Kernels of convolutions that keep the size of the map.
+_PADDED_KERNELS = (1, 3, 7)
 
 Map = tuple[int, int, int]
 
@@ -40,7 +42,8 @@ class LayerShape:
     kind : "conv" fires spikes; "shortcut" is a convolution whose sums go into the accumulators of the layer behind
         `residual` and leaves no map; "classify" sums logits.
     c_in, height, width : of the input map. c_out : output channels or classes.
-    kernel : 3 (padding 1) or 1; a classifier always spans the whole map.
+    kernel : 1, 3 or 7, padded to keep the size of the map; another one must be as large as the map and makes a fully
+        connected layer. A classifier always spans the whole map.
     stride : 1 or 2. pool : 2x2 max-pool (floor) of the output spikes.
     global_pool : a classifier that averages the map first, so that it has one weight per channel and class.
     weights : how they are stored.
@@ -62,7 +65,7 @@ class LayerShape:
     residual: str | None = None
 
     def __post_init__(self) -> None:
-        rules = [(self.kernel in (1, 3), "kernel", "must be 1 or 3"),
+        rules = [(self.kernel in _PADDED_KERNELS or self.is_linear, "kernel", "must be 1, 3 or 7, or span the map"),
                  (self.stride in (1, 2), "stride", "must be 1 or 2")]
         rules += [(getattr(self, field) >= 1, field, "must be at least 1")
                   for field in ("c_in", "c_out", "height", "width")]
@@ -71,15 +74,25 @@ class LayerShape:
                 raise ConfigError(rule, value=getattr(self, field), field=field, source=f"layer {self.name}")
 
     @property
+    def is_linear(self) -> bool:
+        """A fully connected layer: its kernel spans the map."""
+        return self.kernel == self.height == self.width and self.kernel not in _PADDED_KERNELS and self.kind == "conv"
+
+    @property
+    def pad(self) -> int:
+        """Padding at each side."""
+        return 0 if self.is_linear or self.kind == "classify" else self.kernel // 2
+
+    @property
     def conv_height(self) -> int:
         """Output rows before pooling; a row that pooling drops is not computed."""
-        rows = 1 if self.kind == "classify" else ceil_div(self.height, self.stride)
+        rows = 1 if self.is_linear or self.kind == "classify" else ceil_div(self.height, self.stride)
         return rows - rows % 2 if self.pool else rows
 
     @property
     def conv_width(self) -> int:
         """Output columns before pooling."""
-        columns = 1 if self.kind == "classify" else ceil_div(self.width, self.stride)
+        columns = 1 if self.is_linear or self.kind == "classify" else ceil_div(self.width, self.stride)
         return columns - columns % 2 if self.pool else columns
 
     @property
@@ -93,7 +106,7 @@ class LayerShape:
         """Windows of nine taps that the input of one channel takes at one position; a 1x1 layer groups channels."""
         if self.kind == "classify" and not self._per_channel:
             return ceil_div(self.height, 3) * ceil_div(self.width, 3)
-        return 1
+        return 1 if self._per_channel else ceil_div(self.kernel, 3)**2
 
     @property
     def group_channels(self) -> int:
@@ -192,72 +205,19 @@ def plain_layers(input_shape: Map, stages: Sequence[tuple[int, bool]], *, classe
                            pool=pool, weights=first_kind if number == 0 else WeightKind.COMPARED, source=source)
         layers.append(layer)
         shape, source = layer.out_shape, layer.name
-    layers.append(_classifier(shape, source, classes=classes, global_pool=global_pool))
+    layers.append(classifier(shape, source, classes=classes, global_pool=global_pool))
     return tuple(layers)
 
 
-def _classifier(shape: Map, source: str, *, classes: int, global_pool: bool) -> LayerShape:
+def classifier(shape: Map, source: str, *, classes: int, global_pool: bool) -> LayerShape:
+    """The last layer, behind a map of this shape and name."""
     return LayerShape(name="classifier", kind="classify", c_in=shape[0], c_out=classes, height=shape[1], width=shape[2],
                       global_pool=global_pool, weights=WeightKind.PLANES, source=source)
 
 
-def _default() -> NetShape:
-    stages = [(32, False), (64, True), (128, True), (128, True)]
-    return NetShape(name="default", title="32C3-64C3-MP2-128C3-MP2-128C3-MP2-FC", input_shape=(1, 28, 28), steps=4,
-                    layers=plain_layers((1, 28, 28), stages, classes=10, global_pool=False),
-                    source="the net of the shipped checkpoints")
-
-
-def _vgg16() -> NetShape:
-    widths = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]
-    stages = [(channels, number == count - 1) for channels, count in widths for number in range(count)]
-    return NetShape(name="vgg16", title="VGG-16 for CIFAR, global average pooling", input_shape=(3, 32, 32), steps=4,
-                    layers=plain_layers((3, 32, 32), stages, classes=10, global_pool=True),
-                    source="Simonyan and Zisserman, arXiv 1409.1556, configuration D, with one classifier layer "
-                           "behind global average pooling as is usual for CIFAR")
-
-
-def _resnet19() -> NetShape:
-    shape: Map = (3, 32, 32)
-    stem = LayerShape(name="stem", c_in=3, c_out=64, height=32, width=32, weights=WeightKind.PLANES, source=INPUT)
-    layers, shape, source = [stem], stem.out_shape, "stem"
-    for stage, (channels, blocks) in enumerate(((128, 3), (256, 3), (512, 2)), start=1):
-        for block in range(1, blocks + 1):
-            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 1 else 1
-            first = LayerShape(name=f"{name}.conv1", c_in=shape[0], c_out=channels, height=shape[1], width=shape[2],
-                               stride=stride, source=source)
-            second = LayerShape(name=f"{name}.conv2", c_in=channels, c_out=channels, height=first.out_shape[1],
-                                width=first.out_shape[2], source=first.name)
-            if block == 1:
-                layers += [first, replace(first, name=f"{name}.shortcut", kind="shortcut", kernel=1,
-                                          weights=WeightKind.ONE_BIT), second]
-            else:
-                layers += [first, replace(second, residual=source)]
-            shape, source = second.out_shape, second.name
-    layers.append(_classifier(shape, source, classes=10, global_pool=True))
-    return NetShape(name="resnet19", title="ResNet-19 for CIFAR", input_shape=(3, 32, 32), steps=4,
-                    layers=tuple(layers),
-                    source="S2NN, arXiv 2509.24266, sizes of Tab. 1 (stem 64; stages 128x3, 256x3, 512x2; three 1x1 "
-                           "shortcuts, here 1-bit in every format, as its text says). Assumed: a residual adds to the "
-                           "current of a block's second neuron, so that every map is binary")
-
-
-def _s2nn_scnn() -> NetShape:
-    stages = [(64, False), (128, False), (128, False), (256, False), (256, False), (256, False)]
-    layers = plain_layers((64, 32, 32), stages, classes=10, global_pool=True, first_kind=WeightKind.COMPARED)
-    return NetShape(name="s2nn-scnn", title="SCNN 64c3-128c3-128c3-256c3-256c3-256c3", input_shape=(64, 32, 32),
-                    input_spikes=True, steps=8, layers=layers,
-                    source="S2NN, arXiv 2509.24266, App. I-J. Its Tab. 11 implies 64 input channels of layer 1; "
-                           "assumed: they are spikes, nothing pools, and the classifier averages the last map")
-
-
-_NETS: dict[str, Callable[[], NetShape]] = {"default": _default, "vgg16": _vgg16, "resnet19": _resnet19,
-                                            "s2nn-scnn": _s2nn_scnn}
-NET_NAMES = tuple(_NETS)
-
-
-def net_shape(name: str) -> NetShape:
-    """The net of that name; an unknown one is refused with the list of known ones."""
-    if name not in _NETS:
-        raise ConfigError(f"a net must be one of {', '.join(NET_NAMES)}", value=name)
-    return _NETS[name]()
+def enlarged(net: NetShape, factor: int) -> NetShape:
+    """The net on an input `factor` times as high and wide."""
+    channels, height, width = net.input_shape
+    layers = (replace(layer, height=factor * layer.height, width=factor * layer.width) for layer in net.layers)
+    return replace(net, name=f"{net.name}-x{factor}", input_shape=(channels, factor * height, factor * width),
+                   layers=tuple(layers))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
-from s2nn.hw.sim.net_shapes import NetShape, WeightKind
+from s2nn.hw.sim.net_shapes import PLANE_BITS, NetShape, WeightKind
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.program import (
     BIAS_LIMIT,
@@ -84,8 +84,10 @@ def random_spikes(seed: int, shape: Shape, count: int, *, steps: int, rate: floa
 def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, layers: Sequence[RandomConv],
                    classes: int = 10, classifier_planes: int = 8, classifier_grouping: Grouping = Grouping.TAPS,
                    classifier_shared_taps: bool = False, steps: int = 4, spike_input: bool = False,
-                   name: str = "random") -> Program:
+                   name: str = "random", calibration: NDArray[np.uint8] | None = None) -> Program:
     """A program with these spiking layers and a classifier whose kernel is the whole last map.
+
+    calibration : inputs (B, ...) on which thresholds are set; None: some random ones.
 
     Layers that read an image always take raw groups, since they read pixels through their planes like a trained net's;
     so does the classifier. Whether `config` can hold the result (buffers, widths) is checked where it is packed.
@@ -93,8 +95,10 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
     Raises `LoweringError` for layers that make no valid program.
     """
     rng = np.random.default_rng([seed, 0])
-    inputs = (random_spikes(seed, in_shape, _CALIBRATION_IMAGES, steps=steps) if spike_input
-              else random_images(seed, in_shape, _CALIBRATION_IMAGES))
+    inputs = calibration
+    if inputs is None:
+        inputs = (random_spikes(seed, in_shape, _CALIBRATION_IMAGES, steps=steps) if spike_input
+                  else random_images(seed, in_shape, _CALIBRATION_IMAGES))
     maps: dict[str, functional.Map] = {INPUT: inputs}
     shapes: dict[str, Shape] = {INPUT: in_shape}
     built: list[Layer] = []
@@ -192,6 +196,15 @@ def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.floa
     return replace(draft, threshold=mantissas[0].clip(1, THRESHOLD_LIMIT), bias=mantissas[1], param_shift=shift)
 
 
+def net_program(seed: int, config: AcceleratorConfig, net: NetShape, *, eta: int, classifier_planes: int = PLANE_BITS,
+                calibration: NDArray[np.uint8] | None = None) -> Program:
+    """A random program of a net's shape, see `net_layers` and `random_program`; the compared layers are sub-bit."""
+    pooled = net.layers[-1].global_pool
+    return random_program(seed, config, in_shape=net.input_shape, layers=net_layers(net, eta=eta), name=net.name,
+                          classes=net.layers[-1].c_out, classifier_planes=classifier_planes, steps=net.steps,
+                          classifier_grouping=Grouping.INPUTS if pooled else Grouping.TAPS,
+                          classifier_shared_taps=pooled, spike_input=net.input_spikes, calibration=calibration)
+
 
 def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = ResidualOp.ADD,
                firing: float = 0.2) -> list[RandomConv]:
@@ -212,7 +225,7 @@ def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = Resi
         layers.append(RandomConv(
             channels=layer.c_out, eta=eta if layer.weights is WeightKind.COMPARED else None, planes=layer.num_planes,
             kernel=(layer.kernel, layer.kernel), grouping=Grouping.INPUTS if pointwise else Grouping.TAPS,
-            stride=layer.stride, pad=layer.kernel // 2, pool=layer.pool, source=names[layer.source],
+            stride=layer.stride, pad=layer.pad, pool=layer.pool, source=names[layer.source],
             residual=None if residual is None else names[residual],
             residual_op=None if residual is None else residual_op, firing=firing))
         shortcut = layer.name if layer.kind == "shortcut" else None

@@ -93,7 +93,7 @@ def layer_work(traffic: Traffic, layer: LayerShape, activity: LayerActivity) -> 
     kernel = (layer.height, layer.width) if classifies else (layer.kernel, layer.kernel)
     words_read = tiles * layer.num_planes * ceil_div(layer.c_in, config.lanes) * taps_on_map(
         size=(layer.height, layer.width), positions=(range(layer.conv_height), range(layer.conv_width)), kernel=kernel,
-        stride=layer.stride, pad=0 if classifies else layer.kernel // 2)
+        stride=layer.stride, pad=layer.pad)
     written = tiles * height * width * (steps if serial else ceil_div(steps, config.time_lanes))
     counters = {
         "array.active_windows": active,

@@ -17,6 +17,8 @@ PIXEL_BITS = 8
 MAX_ACTIVATION_PLANES = 4
 #: Most chunks of time steps that a net may have.
 MAX_CHUNKS = 63
+#: Most rows for weights that stay: descriptors address no more.
+MAX_RESIDENT_ROWS = 1 << 16
 #: Bytes of one layer descriptor in DRAM.
 DESCRIPTOR_BYTES = 64
 #: Bytes of one channel's parameters (threshold, bias, sign) in DRAM.
@@ -92,7 +94,7 @@ class AcceleratorConfig:
             (self.axi_data_bits // self.lanes <= GROUP_TAPS, "lanes",
              f"must be at least axi_data_bits/{GROUP_TAPS}: a beat fills each of the nine banks at most once"),
             (_is_power_of_two(self.weight_rows), "weight_rows", "must be a power of two"),
-            (0 <= self.resident_rows <= 1 << 16, "resident_rows", f"must lie in 0..{1 << 16}"),
+            (0 <= self.resident_rows <= MAX_RESIDENT_ROWS, "resident_rows", f"must lie in 0..{MAX_RESIDENT_ROWS}"),
             (_is_power_of_two(self.spike_words), "spike_words", "must be a power of two"),
             (self.membrane_words == 0 or _is_power_of_two(self.membrane_words), "membrane_words",
              "must be 0 or a power of two"),

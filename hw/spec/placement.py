@@ -31,17 +31,25 @@ class SectionOffsets:
 
 
 def place_resident(config: AcceleratorConfig, program: Program) -> dict[str, int]:
-    """First weight row of each layer that stays in the weight buffer from one image to the next.
+    """First weight row of each layer that stays in the weight buffer from one image to the next."""
+    first = 2 * config.weight_rows
+    sizes = {layer.name: num_tiles(config, layer) * tile_rows(layer) for layer in program.layers}
+    return {name: first + row for name, row in choose_resident(sizes, config.resident_rows).items()}
+
+
+def choose_resident(sizes: Mapping[str, int], rows: int) -> dict[str, int]:
+    """Which layers of these sizes stay in so many rows, and at which of them.
 
     Every row saves the same traffic, so the largest layers that still fit are taken first. Layers of one size are taken
     in their order.
+
+    >>> choose_resident({"a": 2, "b": 5, "c": 4}, 8)
+    {'b': 0, 'a': 5}
     """
-    row, end = 2 * config.weight_rows, config.weight_bank_rows
-    bases = {}
-    for layer in sorted(program.layers, key=lambda layer: -num_tiles(config, layer) * tile_rows(layer)):
-        rows = num_tiles(config, layer) * tile_rows(layer)
-        if row + rows <= end:
-            bases[layer.name], row = row, row + rows
+    row, bases = 0, {}
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if row + sizes[name] <= rows:
+            bases[name], row = row, row + sizes[name]
     return bases
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.activity import Addresses, expected_activity
-from s2nn.hw.sim.net_shapes import INPUT, NET_NAMES, LayerShape, NetShape, WeightKind, net_shape, plain_layers
+from s2nn.hw.sim.net_catalogue import NET_NAMES, net_shape
+from s2nn.hw.sim.net_shapes import INPUT, LayerShape, NetShape, WeightKind, plain_layers
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.sim.trace_run import run_trace
 from s2nn.hw.sim.traffic import (
@@ -252,11 +253,11 @@ def layer(**changes):
 
 
 REFUSED = [
-    (lambda: net_shape("lenet"), "a net must be one of default, vgg16, resnet19, s2nn-scnn, not 'lenet'"),
+    (lambda: net_shape("lenet"), f"a net must be one of {', '.join(NET_NAMES)}, not 'lenet'"),
     (lambda: schedule("twice"), "a schedule must be one of per_step, per_step_state, once_dram, once_chip, not 'tw"),
     (lambda: sub_bit(1), "eta must lie in 2..6, not 1"),
     (lambda: sub_bit(7), "eta must lie in 2..6, not 7"),
-    (lambda: layer(kernel=2), "layer a: kernel: must be 1 or 3, not 2"),
+    (lambda: layer(kernel=2), "layer a: kernel: must be 1, 3 or 7, or span the map, not 2"),
     (lambda: layer(stride=3), "stride: must be 1 or 2"),
     (lambda: layer(c_out=0), "c_out: must be at least 1"),
     (lambda: replace(SMALL, layers=SMALL.layers[:-1]), "the last layer, and no other, must classify"),

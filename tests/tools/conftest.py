@@ -36,8 +36,8 @@ class StandIn:
         cycles["cycles.compute"] = counters["array.active_windows"]
         cycles["cycles.silent"] = counters["array.silent_blocks"]
         counters = {"cycles.total": sum(cycles.values())} | cycles | counters
-        names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {"logits": "dram.logits_write",
-                                                                                   "map_write": "dram.map_write"}
+        names = {stream: f"dram.{stream}_read" for stream in READ_STREAMS} | {
+            "logits": "dram.logits_write", "map_write": "dram.map_write"}
         moved = {unit: {stream: counters[f"{name}_{unit}"] for stream, name in names.items()} | {"other": 0}
                  for unit in ("bytes", "bursts")}
         read = sum(moved["bytes"].values()) - moved["bytes"]["logits"]
