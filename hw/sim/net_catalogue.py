@@ -81,9 +81,10 @@ def _vgg9() -> NetShape:
 def _vggsnn() -> NetShape:
     stages = [(64, False), (128, True), (256, False), (256, True), (512, False), (512, True), (512, False), (512, True)]
     return NetShape(name="vggsnn", title="VGGSNN for DVS-CIFAR10", input_shape=(2, 48, 48), input_spikes=True, steps=10,
-                    layers=plain_layers((2, 48, 48), stages, classes=10, global_pool=False,
+                    layers=plain_layers((2, 48, 48), stages, classes=10, global_pool=True,
                                         first_kind=WeightKind.ONE_BIT),
-                    source="Deng et al., arXiv 2202.11946 (TET); maximum instead of average pools, first layer 1-bit")
+                    source="Deng et al., arXiv 2202.11946 (TET); maximum instead of average pools, first layer 1-bit, "
+                           "the classifier averages the last map")
 
 
 def _nmnist_fc() -> NetShape:
