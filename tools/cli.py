@@ -1,6 +1,6 @@
 """The command line of s2nn. Each command parses its options and calls one function; heavy imports happen inside.
 
-Commands around DRAM are in `cli_memory`, those on nets of full size in `cli_grid`, those about nets as such in `cli_nets`,
+Commands around DRAM are in `cli_memory`, those on nets of full size in `cli_grid`, about nets as such in `cli_nets`,
 measurements in `cli_bench`, proofs in `cli_formal`.
 
 Bad input ends a command with the rule, the value and where it was found, and exit status 1; `--json` puts one JSON

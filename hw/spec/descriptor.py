@@ -9,6 +9,8 @@ from s2nn.hw.spec.fields import Field, Layout
 TOP_BITS = 10
 #: Most words of a position of a map that is loaded or stored: what `in_chunks` and `out_chunks` can name.
 MAX_SPILLED_WORDS = 255
+#: Most beats of a load or store: what `tile_beats` can name.
+MAX_TRANSFER_BEATS = (1 << 16) - 1
 
 
 class Residual(IntEnum):

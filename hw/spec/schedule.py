@@ -14,7 +14,7 @@ from math import gcd
 from typing import Literal
 
 from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import MAX_TRANSFER_BEATS, Opcode
 from s2nn.hw.spec.errors import ConfigError, LoweringError
 from s2nn.hw.spec.maps import DoesNotFitError, MapPlacement, free_base, last_reader, place_maps, unplaced
 from s2nn.hw.spec.packing import num_tiles
@@ -190,11 +190,12 @@ class _Planner:
                 for role, name in self._operands(layer).items() if name in self._spilled and name is not None}
 
     def _buffers(self, index: int, layer: Layer, band: range) -> dict[str, MapPlacement] | None:
-        """Where the spilled operands' rows go while a band runs, or None without room."""
+        """Where the spilled operands' rows go while a band runs, or None if that is too much."""
         taken, found = list(self._live(index).values()), {}
         for role, draft in self._spilled_bands(layer, band).items():
             base = free_base(draft.words, taken, self._config.spike_words)
-            if base is None:
+            beats = draft.rows_bytes(self._config, draft.shape[1]) // self._config.axi_bytes
+            if base is None or beats > MAX_TRANSFER_BEATS:
                 return None
             found[role] = replace(draft, base=base)
             taken.append(found[role])

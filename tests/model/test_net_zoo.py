@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from s2nn.hw.sim import functional
-from s2nn.hw.sim.net_shapes import net_shape
+from s2nn.hw.sim.net_catalogue import net_shape
 from s2nn.hw.spec.config import ULX3S
 from s2nn.hw.spec.errors import ConfigError, LoweringError
 from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp

@@ -96,3 +96,16 @@ def test_membranes_must_fit_their_buffer():
 def test_an_unknown_policy_is_refused():
     with pytest.raises(ConfigError, match="maps: must be 'auto' or 'spilled', not 'chip'"):
         Schedule(maps="chip")  # type: ignore[arg-type]
+
+
+def test_a_band_is_one_transfer():
+    """A map of 96 KiB is more than 65,535 beats of a byte-wide word: rows are loaded and stored in parts."""
+    roomy = replace(TINY, spike_words=1 << 15, weight_rows=1024, max_chunks=63)
+    wide = random_program(2, roomy, in_shape=(1, 40, 40), steps=100, classes=4, classifier_planes=1,
+                          layers=[RandomConv(channels=4, planes=1), RandomConv(channels=4, eta=4, pool=True),
+                                  RandomConv(channels=4, eta=4, pool=True)])
+    fields = descriptors(build_image(roomy, wide, Schedule(maps="spilled")))
+    moved = [step["tile_beats"] for step in fields if step["opcode"] in (Opcode.LOAD_MAP, Opcode.STORE_MAP)]
+    assert max(moved) <= 65535
+    assert sum(step["tile_beats"] for step in fields if step["opcode"] == Opcode.STORE_MAP and step["layer"] == 0) \
+        == 40 * 40 * 50 > 65535
