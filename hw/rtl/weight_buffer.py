@@ -20,7 +20,7 @@ class WeightBuffer(wiring.Component):
     Members
     -------
     i_fill_row, i_fill_rows : where the tile on `i` goes, and its rows. i_fill_next : pulse, its last beat is on `i`.
-    i : beats of `slices_per_beat` slices, always taken.
+    i : beats of `slices_per_beat` slices, always taken. They are in the banks three cycles later.
     i_symbol_bits : slices of a symbol in this layer.
     i_enable : read side moves. i_read : read a symbol. i_row, i_phase, i_channel_row, i_channel_phase : its first
         slice is number 9*(i_row + i_channel_row) + i_phase + i_channel_phase. Only the banks that hold the symbol are
@@ -62,10 +62,12 @@ class WeightBuffer(wiring.Component):
         return m
 
     def _fill(self, m: Module, writes: list[memory.WritePort]) -> None:
-        """Beat by beat into consecutive banks. Padding behind a tile must not reach what lies behind its rows."""
-        count = self._config.slices_per_beat
+        """Beat by beat into consecutive banks. Padding behind a tile must not reach what lies behind its rows.
+
+        Two stages: rows, then each bank's own address, slice and enable, so that a block RAM is driven by registers.
+        """
+        count, bits = self._config.slices_per_beat, row_bits(self._config)
         row, phase = Signal(range((1 << 12) + 2)), Signal(4)  # row: of the tile
-        slices = [self.i.payload.word_select(k, self._config.lanes) for k in range(count)]
         next_phase = phase + count
         with m.If(self.i.valid):
             m.d.sync += [phase.eq(Mux(next_phase >= GROUP_TAPS, next_phase - GROUP_TAPS, next_phase)),
@@ -73,35 +75,54 @@ class WeightBuffer(wiring.Component):
             m.d.comb += self.o_slice_writes.eq(count)
         with m.If(self.i_fill_next):
             m.d.sync += [row.eq(0), phase.eq(0)]
+
+        filling, beat = Signal(), Signal.like(self.i.payload, reset_less=True)
+        first = Signal.like(phase, name="first", reset_less=True)  # bank of the beat's first slice
+        # Of this row and of the next: place in the banks, and whether the tile has it.
+        places = [Signal(bits, name=f"place{k}", reset_less=True) for k in range(2)]
+        inside = [Signal(name=f"inside{k}", reset_less=True) for k in range(2)]
+        m.d.sync += [filling.eq(self.i.valid), beat.eq(self.i.payload), first.eq(phase),
+                     *(place.eq(self.i_fill_row + row + k) for k, place in enumerate(places)),
+                     *(within.eq(row + k < self.i_fill_rows) for k, within in enumerate(inside))]
+        slices = [beat.word_select(k, self._config.lanes) for k in range(count)]
         for bank, write in enumerate(writes):
-            bank_row = Signal.like(row, name=f"fill_row{bank}")
-            m.d.comb += write.addr.eq(self.i_fill_row + bank_row)
-            with m.Switch(phase):
-                for first in range(GROUP_TAPS):
-                    index = (bank - first) % GROUP_TAPS
+            enable = Signal(name=f"fill{bank}")
+            address = Signal(bits, name=f"fill_address{bank}", reset_less=True)
+            word = Signal(self._config.lanes, name=f"fill_word{bank}", reset_less=True)
+            m.d.comb += [write.en.eq(enable), write.addr.eq(address), write.data.eq(word)]
+            m.d.sync += enable.eq(0)
+            with m.Switch(first):
+                for number in range(GROUP_TAPS):
+                    index, on_next_row = (bank - number) % GROUP_TAPS, bank < number
                     if index < count:
-                        with m.Case(first):
-                            m.d.comb += [bank_row.eq(row + (1 if bank < first else 0)), write.data.eq(slices[index]),
-                                         write.en.eq(self.i.valid & (bank_row < self.i_fill_rows))]
+                        with m.Case(number):
+                            m.d.sync += [enable.eq(filling & inside[on_next_row]), address.eq(places[on_next_row]),
+                                         word.eq(slices[index])]
 
     def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
         """Address, read, hold (a block RAM's output comes late in its cycle), rotate: one stage each."""
         lanes, config = self._config.lanes, self._config
-        total_phase = self.i_phase + self.i_channel_phase
+        total_phase = Signal(range(2 * GROUP_TAPS - 1))
+        m.d.comb += total_phase.eq(self.i_phase + self.i_channel_phase)
         wraps = total_phase >= GROUP_TAPS
-        row, phase = Signal(row_bits(config)), Signal(4)
+        phase = Signal(4)
+        # A bank holds its slice of the symbol on the first slice's row or on one of the two behind it.
+        rows = [Signal(row_bits(config), name=f"row{k}") for k in range(3)]
+        m.d.comb += [row.eq(self.i_row + (self.i_channel_row + k)) for k, row in enumerate(rows)]
         reading, read_phase, held_phase = Signal(), Signal(4), Signal(4)
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
-            m.d.sync += [row.eq(self.i_row + self.i_channel_row + wraps),
-                         phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)),
+            m.d.sync += [phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)),
                          reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(read_phase),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         wanted = self._banks_of_symbol(m, phase)
         m.d.comb += self.o_slice_reads.eq(popcount(m, Cat(read.en for read in reads)))
         for bank, read in enumerate(reads):
-            m.d.comb += [read.en.eq(self.i_enable & reading & wanted[bank]),
-                         read.addr.eq(row + (bank < phase))]
+            address = Signal(row_bits(config), name=f"read_address{bank}", reset_less=True)
+            with m.If(self.i_enable):
+                m.d.sync += address.eq(Mux(total_phase > bank + GROUP_TAPS, rows[2],
+                                           Mux(total_phase > bank, rows[1], rows[0])))
+            m.d.comb += [read.en.eq(self.i_enable & reading & wanted[bank]), read.addr.eq(address)]
         # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
         rotated = config.index_bits if config.is_codebook else 0
         for position in range(GROUP_TAPS):

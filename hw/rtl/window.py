@@ -75,35 +75,36 @@ class WindowReader(wiring.Component):
                          *(b.eq(a) for a, b in pairwise(sides)),
                          *(sides[0][name].eq(step[name]) for name, _ in side)]
 
-        # Stages 1 and 2: word offsets of the top-left tap, and which of the three rows and columns to read.
-        offset, base = Signal.like(step.offset, reset_less=True), Signal.like(d.in_base, reset_less=True)
-        with m.If(move):
-            m.d.sync += [offset.eq(step.offset), base.eq(Mux(step.residual, d.residual_base, d.in_base))]
-        row_words, row_valid = self._walk_axis(m, "row", size=d.in_height, start=base, stride=Mux(
-            step.residual, d.residual_row_stride, d.in_row_stride))
-        col_words, col_valid = self._walk_axis(m, "col", size=d.in_width, start=offset, stride=Mux(
-            step.residual, d.residual_col_stride, d.in_col_stride))
+        # Stages 1 and 2: of each bank its row's and its column's part of the address, and which of the three rows and
+        # columns to read. What they start from has two values: a bank before the window's first one holds a tap of the
+        # next row (column) of the bank.
+        bases = [Signal.like(d.in_base, name=f"base{k}", reset_less=True) for k in range(2)]
+        offsets = [Signal.like(step.offset, name=f"offset{k}", reset_less=True) for k in range(2)]
+        with m.If(move):  # a single word is its top-left tap, so those of a residual never are on a next row
+            m.d.sync += [bases[0].eq(Mux(step.residual, d.residual_base, d.in_base)),
+                         bases[1].eq(d.in_base + d.in_row_stride),
+                         offsets[0].eq(step.offset), offsets[1].eq(step.offset + d.in_col_stride)]
+        row_words, row_valid = self._walk_axis(m, "row", size=d.in_height, starts=bases, stride=Mux(
+            step.residual, d.residual_row_stride, d.in_row_stride), first_bank=sides[0].row_mod)
+        col_words, col_valid = self._walk_axis(m, "col", size=d.in_width, starts=offsets, stride=Mux(
+            step.residual, d.residual_col_stride, d.in_col_stride), first_bank=sides[0].col_mod)
 
-        # Stage 3: the four addresses that the nine banks choose from, and the banks that hold a tap of the window. A
-        # single word is its top-left tap.
-        choices = {(r, c): Signal(address_bits, name=f"address_{r}{c}", reset_less=True)
-                   for r in (0, 1) for c in (0, 1)}
+        # Stage 3: the banks' addresses, and the banks that hold a tap of the window.
         on_map = [Signal(GROUP_TAPS, name=f"on_map{k}", reset_less=True) for k in range(3)]
         rows, cols = _by_bank(m, row_valid, sides[1].row_mod), _by_bank(m, col_valid, sides[1].col_mod)
+        wanted, reads = Signal(GROUP_TAPS), Signal(GROUP_TAPS)
+        m.d.comb += wanted.eq(Cat(row & col for row in rows for col in cols))
         with m.If(move):
-            for (r, c), address in choices.items():
-                m.d.sync += address.eq(row_words + col_words + (d.in_row_stride if r else 0)
-                                       + (d.in_col_stride if c else 0))
-            m.d.sync += [on_map[0].eq(Cat(row & col for row in rows for col in cols)),
+            m.d.sync += [reads.eq(wanted & valids[1].replicate(GROUP_TAPS)), on_map[0].eq(wanted),
                          *(b.eq(a) for a, b in pairwise(on_map))]
 
-        # Stage 4: read. A bank before the window's first one holds a tap of the next row (column) of the bank.
+        # Stage 4: read. Address registers lie with their bank: nothing but wires leads from them to its block RAMs.
         for bank in range(GROUP_TAPS):
-            row_wraps, col_wraps = bank // 3 < sides[2].row_mod, bank % 3 < sides[2].col_mod
-            m.d.comb += self.o_read_address[bank].eq(
-                Mux(row_wraps, Mux(col_wraps, choices[1, 1], choices[1, 0]),
-                    Mux(col_wraps, choices[0, 1], choices[0, 0])))
-        m.d.comb += self.o_read_enable.eq(on_map[0] & (move & valids[2]).replicate(GROUP_TAPS))
+            address = Signal(address_bits, name=f"address{bank}", reset_less=True)
+            with m.If(move):
+                m.d.sync += address.eq(row_words[bank // 3] + col_words[bank % 3])
+            m.d.comb += self.o_read_address[bank].eq(address)
+        m.d.comb += self.o_read_enable.eq(reads & move.replicate(GROUP_TAPS))
 
         # Stage 5: hold, since a block RAM's output comes late in its cycle.
         words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
@@ -119,14 +120,15 @@ class WindowReader(wiring.Component):
         ]
         return m
 
-    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Value, start: Signal) -> tuple[Signal, Signal]:
-        """Two stages along one axis: start + div * stride, and one bit per tap of three: it is in the kernel and on the
-        map."""
+    def _walk_axis(self, m: Module, axis: str, *, size: Signal, stride: Value, starts: list[Signal],
+                   first_bank: Value) -> tuple[list[Signal], Signal]:
+        """Two stages along one axis: start + div * stride for each of the three banks, of which those before
+        `first_bank` begin at starts[1]; and one bit per tap of three: it is in the kernel and on the map."""
         step, move = m.submodules.steps.o.payload, m.submodules.gather.o_enable
         div, mod, taps = step[f"{axis}_div"], step[f"{axis}_mod"], step[f"{axis}_taps"]
         address_bits = spike_address_bits(self._config)  # sums are modulo the bank's words; off the map none is used
         product = Signal(address_bits, name=f"{axis}_product", reset_less=True)
-        words = Signal(address_bits, name=f"{axis}_words", reset_less=True)
+        words = [Signal(address_bits, name=f"{axis}_words{bank}", reset_less=True) for bank in range(3)]
         first = Signal(signed(13), name=f"{axis}_first", reset_less=True)
         wanted = Signal(3, name=f"{axis}_wanted", reset_less=True)
         always = Signal(name=f"{axis}_always", reset_less=True)  # a residual's size is the output's, all on the map
@@ -135,7 +137,9 @@ class WindowReader(wiring.Component):
         limits = [Signal(signed(13), name=f"{axis}_limit{k}", reset_less=True) for k in range(3)]
         m.d.sync += [limit.eq(size - k) for k, limit in enumerate(limits)]
         with m.If(move):
-            m.d.sync += [product.eq(div * stride), words.eq(product + start), first.eq((div << 1) + div + mod),
+            m.d.sync += [product.eq(div * stride), first.eq((div << 1) + div + mod),
+                         *(word.eq(product + Mux(bank < first_bank, starts[1], starts[0]))
+                           for bank, word in enumerate(words)),
                          wanted.eq(Cat(1, taps[1], taps == 3)), always.eq(step.residual),
                          *(valid[k].eq(wanted[k] & (always | ((first >= -k) & (first < limit))))
                            for k, limit in enumerate(limits))]

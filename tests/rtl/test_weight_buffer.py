@@ -62,6 +62,11 @@ async def fill_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConf
         ctx.set(dut.i_fill_next, 0)
 
 
+async def settle(ctx: SimulatorContext) -> None:
+    """Until the last beat has reached the banks, less the two cycles from `i_read` to the bank's read."""
+    await ctx.tick()
+
+
 async def read_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConfig, layer: Layer, tile: int,
                     first_row: int) -> None:
     """Reads every group of a tile, in any order, and compares."""
@@ -114,6 +119,7 @@ def run(config: AcceleratorConfig, layers: list[Layer], *, seed: int, stall: flo
         for number, (layer, tile) in enumerate(tiles):
             while filled <= number:
                 await ctx.tick()
+            await settle(ctx)
             beside = True
             while beside:
                 beside = filled < min(number + 2, len(tiles))
@@ -174,6 +180,7 @@ def test_tiles_that_stay_lie_row_by_row(seed: int) -> None:
     async def script(ctx: SimulatorContext) -> None:
         for layer, tile, first_row in draw.sample(tiles + halves, len(tiles) + 2):
             await fill_tile(ctx, bench, config, layer, tile, first_row, extra_beats=3)
+        await settle(ctx)
         for layer, tile, first_row in draw.sample(tiles + halves, len(tiles) + 2):
             await read_tile(ctx, bench, config, layer, tile, first_row)
 
