@@ -220,14 +220,15 @@ class LoopNest(wiring.Component):
         row, phase = Signal(row_bits(self._config)), Signal(4)
         plane_row, plane_phase = Signal.like(row), Signal(4)  # of the weight plane's first block
         next_row, next_phase = Signal.like(row), Signal(4)
-        rows, phases = Signal(10), Signal(5)
-        overflow = phases >= GROUP_TAPS
-        m.d.comb += [
-            rows.eq(Mux(walk_last, d.last_block_rows, d.block_rows)),
-            phases.eq(phase + Mux(walk_last, d.last_block_phase, d.block_phase)),
-            next_row.eq(row + rows + overflow), next_phase.eq(phases - Mux(overflow, GROUP_TAPS, 0)),
-            self.o.payload.weight_row.eq(row), self.o.payload.weight_phase.eq(phase),
-        ]
+        m.d.comb += [self.o.payload.weight_row.eq(row), self.o.payload.weight_phase.eq(phase)]
+        # Either size of a block, with and without a carry from the phase: all sums beside each other, one choice behind.
+        for last, rows, phases in ((0, d.block_rows, d.block_phase), (1, d.last_block_rows, d.last_block_phase)):
+            carries_from = Signal.like(phase, name=f"carries_from{last}", reset_less=True)
+            m.d.sync += carries_from.eq(GROUP_TAPS - phases)
+            with m.If(walk_last == last):
+                m.d.comb += [next_row.eq(row + rows), next_phase.eq(phase + phases)]
+                with m.If(phase >= carries_from):
+                    m.d.comb += [next_row.eq(row + rows + 1), next_phase.eq(phase + phases - GROUP_TAPS)]
         with m.If(block_done):
             m.d.sync += [row.eq(next_row), phase.eq(next_phase)]
         # Each tap with shared weights, and each plane of the input, meets the weight plane from its start again.
