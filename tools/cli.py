@@ -293,17 +293,17 @@ def synth_pe(*, etas: Annotated[list[int] | None, typer.Option("--eta", help="In
              seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
     """Synthesise the PE array alone, decode-then-popcount beside popcount-then-select, over index bits and lanes.
 
+    An interrupted run goes on where it stopped: points that the output folder holds are not run again.
+
     Example: s2nn synth-pe --eta 4 --lanes 16
     """
-    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, synthesise_pe_arrays
-    from s2nn.tools.synth_report import results_table, write_report
+    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, pe_table, synthesise_pe_arrays
 
     output = Output(as_json=as_json)
-    results = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, out=out, target=target,
-                                   place_and_route=not area_only, seed=seed, tell=output.tell)
-    write_report(results, out / "synth-pe.json")
-    output.show(results_table(results))
-    output.result([dataclasses.asdict(result) for result in results])
+    points = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, out=out, target=target,
+                                  place_and_route=not area_only, seed=seed, tell=output.tell)
+    output.show(pe_table(points))
+    output.result([dataclasses.asdict(point) for point in points])
 
 
 @main.command()
