@@ -34,7 +34,7 @@ def synthesise_formats(designs: Sequence[tuple[str, str]], *, out: Path, place_a
         for label, variant in ((baseline_label(config.name), config.as_binary()),
                                (f"{config.name}-codebook", config)):
             tell(f"{label}: Verilog")
-            verilog, _ = write_verilog(variant, out / "verilog" / label)
+            verilog, _ = write_verilog(variant, out / "verilog" / label, clear_memories=False)
             results.append(synthesise(verilog, TOP, target=target, build_dir=out, freq_mhz=float(variant.clock_mhz),
                                       seed=seed, place_and_route=place_and_route, label=label, on_progress=tell))
     return results

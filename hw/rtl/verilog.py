@@ -23,6 +23,9 @@ PE_TOP = "pe_array"
 # A memory that starts as zeros, written out word by word.
 _ZERO_MEMORY = re.compile(r"^  initial begin\n((?:    (\w+)\[\d+\] = \d+'h0+;\n)+)  end\n", re.MULTILINE)
 
+# The loop that `_shorten` makes of it.
+_CLEARING = re.compile(r"^  integer (\w+)_word;\n  initial for \(\1_word = 0; .*\n", re.MULTILINE)
+
 
 def side_file(config: AcceleratorConfig, accelerator: Accelerator) -> dict[str, Any]:
     """What a bench or a synthesis flow needs to know about the Verilog without reading it.
@@ -61,9 +64,15 @@ def convert(config: AcceleratorConfig) -> tuple[str, dict[str, Any]]:
     return text, side_file(config, accelerator)
 
 
-def write_verilog(config: AcceleratorConfig, folder: Path) -> tuple[Path, Path]:
-    """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole."""
+def write_verilog(config: AcceleratorConfig, folder: Path, *, clear_memories: bool = True) -> tuple[Path, Path]:
+    """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole.
+
+    clear_memories : False leaves out that memories start as zeros, which no part relies on: for yosys, which unrolls
+        the loops word by word and so takes almost twice as long.
+    """
     text, side = convert(config)
+    if not clear_memories:
+        text = _CLEARING.sub("", text)
     paths = folder / f"{TOP}.v", folder / f"{TOP}.json"
     write_text_atomic(paths[0], text)
     write_json_atomic(paths[1], side)

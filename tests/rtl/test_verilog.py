@@ -55,6 +55,14 @@ def test_elaborating_twice_gives_the_same_text(design):
     assert again == design[0].read_text() and side == json.loads(design[1].read_text())
 
 
+def test_without_cleared_memories_nothing_else_is_missing(design, tmp_path):
+    cleared = design[0].read_text()
+    lines = write_verilog(TINY, tmp_path, clear_memories=False)[0].read_text().splitlines()
+    missing = [line for line in cleared.splitlines() if re.match(r"  integer \w+_word;|  initial for", line)]
+    assert len(missing) == 2 * cleared.count("initial for") > 0
+    assert lines == [line for line in cleared.splitlines() if line not in missing]
+
+
 def test_side_file_describes_the_design(design):
     side = json.loads(design[1].read_text())
     assert side["config_digest"] == TINY.digest.hex()
