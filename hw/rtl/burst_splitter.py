@@ -67,7 +67,8 @@ class BurstSplitter(wiring.Component):
         last = Signal()
         m.d.comb += [
             limit.eq(Mux(near_boundary, ~low, MAX_BURST_BEATS - 1)),
-            last.eq(left <= limit),
+            # Beside the decision between the two limits, not behind it.
+            last.eq(~left[axi.LENGTH_BITS:].any() & (~near_boundary | (left[:axi.LENGTH_BITS] <= ~low))),
             self.o.payload.address.eq(Cat(Const(0, shift), low, high)),
             self.o.payload.length.eq(Mux(last, left, limit)),
             self.o.payload.last.eq(last),

@@ -58,9 +58,9 @@ class ComputePipeline(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.weights, m.submodules.array = weights, array = self._weights, self._array
-        enable = ~array.o_stall
+        enable = array.o_moves
         m.d.comb += [
-            self.o_enable.eq(enable), weights.i_enable.eq(enable), array.i_enable.eq(enable),
+            self.o_enable.eq(~array.o_stall), weights.i_enable.eq(enable), array.i_enable.eq(enable),
             weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
             weights.i_row.eq(self.i.weight_row),
             weights.i_phase.eq(self.i.weight_phase), weights.i_channel_row.eq(self.i.channel_row),

@@ -155,7 +155,7 @@ class Engine(wiring.Component):
             m.d.comb += writer.i.payload.eq(map_loader.o.payload)
         self._write_back(m, layer, window.o_residual, writer.i_residual, map_storer, neuron.o_logits)
 
-        words_read = Signal(range(GROUP_TAPS + 1))
+        reads, words_read = Signal(GROUP_TAPS), Signal(range(GROUP_TAPS + 1))
         active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
                              & Cat(scanner.o.window[tap][t] for tap in range(GROUP_TAPS)).any()
                              for t in range(config.time_lanes)]
@@ -170,12 +170,12 @@ class Engine(wiring.Component):
             self.o_events.active_time_lanes.eq(sum(active_time_lanes[1:], active_time_lanes[0])),
             self.o_events.slice_writes.eq(compute.weights.o_slice_writes),
             self.o_events.slice_reads.eq(compute.weights.o_slice_reads),
-            self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_write_enable.any()),
+            self.o_events.words_read.eq(words_read), self.o_events.word_write.eq(writer.o_moves),
             self.o_events.update.eq(neuron.o_update),
             self.o_events.membrane_read.eq(neuron.o_membrane_read),
             self.o_events.membrane_write.eq(neuron.o_membrane_write),
         ]
-        m.d.sync += words_read.eq(popcount(m, window.o_read_enable))  # a cycle late
+        m.d.sync += [reads.eq(window.o_read_enable), words_read.eq(popcount(m, reads))]  # two cycles late
         # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
         fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
                                   for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]

@@ -1,6 +1,6 @@
 """Reads descriptors, parameters, weights, codebooks and the input image ahead of the computation."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -104,8 +104,9 @@ class Fetcher(wiring.Component):
                 m.d.comb += self.i_data.ready.eq(1)
                 with m.If(self.i_data.valid):
                     m.d.sync += word.eq(Cat(word, beat.data)[self._config.axi_data_bits:])
-        done = self.i_data.valid & self.i_data.ready & beat.last
-        arrived = {name: done & (beat.stream == name) for name in Stream}
+        # A stream's own ready, not that of the stream which is here: the places of weights always have room.
+        ready = {name: target.ready for name, target in targets.items()} | {Stream.DESCRIPTOR: Const(1)}
+        arrived = {name: self.i_data.valid & beat.last & (beat.stream == name) & ready[name] for name in Stream}
         m.d.comb += [self.o_weights_next.eq(arrived[Stream.INDEX]), self.o_codebook_next.eq(arrived[Stream.CODEBOOK])]
         return arrived
 
@@ -144,7 +145,7 @@ class Fetcher(wiring.Component):
         def ask(name: Value | Stream, address: Value, beats: Value | int, when: Value | int = 1) -> Value:
             m.d.comb += [request.valid.eq(when), request.payload.stream.eq(name), request.payload.address.eq(address),
                          request.payload.beats.eq(beats)]
-            return request.valid & request.ready
+            return when & request.ready  # not request.valid, which depends on all states
 
         with m.If(self.i_descriptor_take):
             m.d.sync += self.o_descriptor_valid.eq(0)

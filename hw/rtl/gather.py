@@ -58,14 +58,15 @@ class GatherSet(wiring.Component):
         single, residual, set_last = Signal(), Signal(), Signal(reset_less=True)
         word = Signal(self._config.word_bits, reset_less=True)
         word_active = Signal(lanes, reset_less=True)
-        slot = Signal.like(self.i_slot, reset_less=True)
+        at = Signal(GROUP_TAPS)  # its place in the set, one-hot; 0 if it is none of a set
         side = data.StructLayout({name: block_layout(self._config)[name].shape for name in _SIDE})
         sides = [Signal(side, name=f"side{k}", reset_less=True) for k in range(2)]
         found = [inputs[bank] & on_map[bank].replicate(self._config.word_bits) for bank in range(GROUP_TAPS)]
         with m.If(move):
             m.d.sync += [single.eq(self.i_valid & self.i_gather & ~self.i_residual),
                          residual.eq(self.i_valid & self.i_residual),
-                         set_last.eq(self.i_set_last), slot.eq(self.i_slot), word_active.eq(channel_active),
+                         at.eq(Mux(self.i_valid & self.i_gather & ~self.i_residual, 1 << self.i_slot, 0)),
+                         set_last.eq(self.i_set_last), word_active.eq(channel_active),
                          word.eq(reduce(or_, found)), *(sides[0][name].eq(self.i_block[name]) for name in _SIDE),
                          sides[1].eq(sides[0])]
 
@@ -74,16 +75,16 @@ class GatherSet(wiring.Component):
         words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
         with m.If(move):
             m.d.sync += whole.eq(single & set_last)
-        with m.If(move & single):
+        with m.If(move):
             for window in range(lanes):
                 places = [divmod(GROUP_TAPS * window + tap, lanes) for tap in range(GROUP_TAPS)]
-                arrives = reduce(or_, ((slot == k) & word_active[c] for k, c in places))
-                m.d.sync += active[window].eq(arrives | Mux(slot == 0, 0, active[window]))
+                arrives = reduce(or_, (at[k] & word_active[c] for k, c in places))
+                m.d.sync += active[window].eq(arrives | Mux(at[0], 0, active[window]))
                 for tap, (k, c) in enumerate(places):
                     target = words[tap].word_select(window, time_lanes)
-                    with m.If(slot == k):
+                    with m.If(at[k]):
                         m.d.sync += target.eq(word.word_select(c, time_lanes))
-                    with m.Elif(slot == 0):
+                    with m.Elif(at[0]):
                         m.d.sync += target.eq(0)
 
         leaves = Signal()

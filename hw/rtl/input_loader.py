@@ -41,6 +41,10 @@ class InputLoader(wiring.Component):
         part = Signal(range(self._config.pixel_chunks + 1))  # chunk of the byte
         chunk = Signal.like(d.out_chunks)                    # chunk of the position
         x, y = Signal(10), Signal(10)
+        last_channel, last_chunk = Signal.like(channel, reset_less=True), Signal.like(chunk, reset_less=True)
+        last_x, last_y = Signal(10, reset_less=True), Signal(10, reset_less=True)
+        m.d.sync += [last_channel.eq(d.in_channels - 1), last_chunk.eq(d.out_chunks - 1),
+                     last_x.eq(d.in_width - 1), last_y.eq(d.in_height - 1)]
         for lane in range(lanes):
             planes = [values[lane][PIXEL_BITS - 1 - plane] for plane in range(PIXEL_BITS)]
             word = self.o.payload.word_select(lane, time_lanes)
@@ -60,7 +64,7 @@ class InputLoader(wiring.Component):
                 with m.If(self.i.valid):
                     m.d.sync += [values[channel].eq(self.i.payload.word_select(byte, 8)),
                                  byte.eq(Mux(self.i.ready, 0, byte + 1)), channel.eq(channel + 1)]
-                    with m.If(channel + 1 == d.in_channels):
+                    with m.If(channel == last_channel):
                         m.d.sync += [channel.eq(0), part.eq(0)]
                         m.next = "EMIT"
             with m.State("EMIT"):
@@ -68,12 +72,12 @@ class InputLoader(wiring.Component):
                 m.d.sync += [part.eq(part + 1), chunk.eq(chunk + 1)]
                 with m.If(part == self._config.pixel_chunks - 1):
                     m.next = "COLLECT"
-                with m.If(chunk + 1 == d.out_chunks):
+                with m.If(chunk == last_chunk):
                     m.d.sync += [chunk.eq(0), x.eq(x + 1)]
                     m.next = "COLLECT"
-                    with m.If(x + 1 == d.in_width):
+                    with m.If(x == last_x):
                         m.d.sync += [x.eq(0), y.eq(y + 1)]
-                        with m.If(y + 1 == d.in_height):
+                        with m.If(y == last_y):
                             m.next = "DISCARD"
             with m.State("DISCARD"):  # the rest of the last beat is padding
                 m.d.comb += self.o_busy.eq(1)

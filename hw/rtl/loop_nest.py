@@ -1,6 +1,6 @@
 """The loops of a layer: tile, position, chunk, weight plane, input plane, kernel group, block; one step per cycle."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -47,33 +47,34 @@ class LoopNest(wiring.Component):
         m = Module()
         d, step = self.i_descriptor, self.o.payload
         m.d.sync += self._stores.eq(d.opcode == Opcode.STORE_MAP)
-        walks, joins = Signal(), Signal()  # a step over the input (over the residual map) is accepted
-        moves = self.o.valid & self.o.ready
-        m.d.comb += [walks.eq(moves & ~step.residual), joins.eq(moves & step.residual)]
+        moves, walks = Signal(), Signal()  # a step (over the input) is accepted
+        m.d.comb += [moves.eq(self.o.valid & self.o.ready), walks.eq(moves & ~step.residual)]
 
-        # Counters, innermost first; each advances when all inside it are at their last value, which a register says.
+        # Counters, innermost first; each advances when all inside it are at their last value, which registers say. So
+        # `ends` is known beside `moves`: with this step the counter starts over and the next one advances.
         count: dict[str, Signal] = {}
         at_last: dict[str, Signal] = {}
-        wrap: dict[str, Value] = {}
+        ends: dict[str, Signal] = {}
 
-        def counters(carry: Value, *loops: tuple[str, int, Value]) -> Value:
+        def counters(inner: Value, *loops: tuple[str, int, Value]) -> Value:
+            carry, flags = inner, []
             for name, width, limit in loops:
                 count[name], at_last[name] = Signal(width, name=name), Signal(name=f"{name}_at_last", reset_less=True)
-                wrap[name] = Signal(name=f"{name}_wrap")  # this counter starts over, and the next one advances
-                m.d.comb += wrap[name].eq(carry & at_last[name])
-                self._count(m, count[name], at_last[name], limit, carry)
-                carry = wrap[name]
+                ends[name] = Signal(name=f"{name}_ends")
+                flags.append(at_last[name])
+                m.d.comb += ends[name].eq(inner & Cat(*flags).all())
+                self._count(m, count[name], at_last[name], limit, moves & carry)
+                carry = ends[name]
             return carry
 
-        walk_done = counters(walks, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x), ("group_y", 6, d.groups_y),
-                             ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
-        join_done = counters(joins, ("residual_plane", 3, d.residual_planes))
-        has_residual = d.residual != Residual.NONE
-        chunk_done = Signal()
-        m.d.comb += chunk_done.eq(Mux(has_residual, join_done, walk_done))
-        counters(chunk_done, ("chunk", 8, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
+        walk_ends = counters(~step.residual, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x),
+                             ("group_y", 6, d.groups_y), ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
+        join_ends = counters(step.residual, ("residual_plane", 3, d.residual_planes))
+        has_residual = Signal(reset_less=True)
+        m.d.sync += has_residual.eq(d.residual != Residual.NONE)
+        chunk_ends = Mux(has_residual, join_ends, walk_ends)
+        counters(chunk_ends, ("chunk", 8, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
                  ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles))
-        tile_done, layer_done = wrap["out_y"], wrap["tile"]
 
         # A set of gathered words ends with its ninth word, or with the walk over the inputs that its weights belong to.
         slot, set_last, walk_last = Signal(range(GROUP_TAPS)), Signal(), Signal()
@@ -85,21 +86,20 @@ class LoopNest(wiring.Component):
         with m.If(walks):
             m.d.sync += slot.eq(Mux(set_last, 0, slot + 1))
 
-        self._walk_taps(m, d, count, at_last, wrap)
-        self._walk_weights(m, d, walks & set_last, walk_last, at_last, wrap, tile_done)
-        self._walk_words(m, d, count, at_last, wrap, join_done)
+        self._walk_taps(m, d, count, at_last, ends, moves)
+        self._walk_weights(m, d, walks & set_last, walk_last, ends, moves)
+        self._walk_words(m, d, count, at_last, ends, moves)
 
         tags, tile_first = step.tags, Signal()
         first, shift = Signal(init=1), Signal()
         with m.If(walks & set_last):
-            m.d.sync += [first.eq(walk_done), shift.eq(wrap["in_plane"] & ~walk_done)]
-        with m.If(walk_done):
+            m.d.sync += [first.eq(walk_ends), shift.eq(ends["in_plane"] & ~walk_ends)]
+        with m.If(moves & walk_ends):
             m.d.sync += tile_first.eq(0)
         m.d.comb += [
             tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first),
             tags.scale.eq(count["in_plane"]),
             tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(at_last["chunk"]),
-            # `wrap` includes `ready`; the tags must not.
             tags.emit.eq(at_last["block"] & at_last["group_x"] & at_last["group_y"] & at_last["in_plane"]
                          & at_last["plane"]),
             tags.tile_last.eq(tags.emit & at_last["chunk"] & at_last["pool_x"] & at_last["pool_y"]
@@ -107,9 +107,9 @@ class LoopNest(wiring.Component):
         ]
 
         def end_of_tile() -> None:
-            with m.If(tile_done):
+            with m.If(moves & ends["out_y"]):
                 m.next = "WAIT_TILE"
-            with m.If(layer_done):
+            with m.If(moves & ends["tile"]):
                 m.next = "IDLE"
 
         with m.FSM():
@@ -126,29 +126,29 @@ class LoopNest(wiring.Component):
                     m.next = "WALK"
             with m.State("WALK"):
                 m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1)]
-                with m.If(walk_done & has_residual):
+                with m.If(moves & walk_ends & has_residual):
                     m.next = "JOIN"
                 end_of_tile()
             with m.State("JOIN"):
                 m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1), step.residual.eq(1)]
-                with m.If(join_done & ~self._stores):
+                with m.If(moves & join_ends & ~self._stores):
                     m.next = "WALK"
                 end_of_tile()
         return m
 
-    def _count(self, m: Module, count: Signal, at_last: Signal, limit: Value, carry: Value) -> None:
+    def _count(self, m: Module, count: Signal, at_last: Signal, limit: Value, advances: Value) -> None:
         """One loop counter. What its value is compared with is registered too: ready a cycle after i_start."""
         last, before_last = (Signal.like(count, name=f"{count.name}_{what}", reset_less=True)
                              for what in ("last", "before_last"))
         m.d.sync += [last.eq(limit - 1), before_last.eq(limit - 2)]
         with m.If(self.o_waiting):
             m.d.sync += at_last.eq(count == last)
-        with m.If(carry):
+        with m.If(advances):
             m.d.sync += [count.eq(Mux(at_last, 0, count + 1)),
                          at_last.eq(Mux(at_last, last == 0, count == before_last))]
 
     def _walk_taps(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
-                   wrap: dict[str, Value]) -> None:
+                   ends: dict[str, Signal], moves: Signal) -> None:
         """Top-left tap of the current group, or the output position, by quotient and remainder, for both axes."""
         step = self.o.payload
         position_step = Signal(3)
@@ -169,33 +169,34 @@ class LoopNest(wiring.Component):
             origin_mod = Signal(2, name=f"{axis}_origin_mod")
             div, mod = Signal.like(step.row_div, name=f"{axis}_div"), Signal(2, name=f"{axis}_mod")
             next_origin = advance(origin_div, origin_mod, position_step)
-            advances = {"row": wrap["pool_x"], "col": wrap["chunk"]}[axis]
-            with m.If(advances):
-                inside = advance(div, mod, d.stride)
-                m.d.sync += [div.eq(inside[0]), mod.eq(inside[1])]
-            with m.If(wrap[inner]):
-                m.d.sync += [div.eq(origin_div), mod.eq(origin_mod)]
-            moves_on = {"row": wrap["out_x"], "col": wrap["pool_y"]}[axis]
-            with m.If(moves_on):
-                m.d.sync += [origin_div.eq(next_origin[0]), origin_mod.eq(next_origin[1]),
-                             div.eq(next_origin[0]), mod.eq(next_origin[1])]
-            with m.If(wrap[outer] | self.i_start):
-                m.d.sync += [origin_div.eq(start_div), origin_mod.eq(start_mod), div.eq(start_div), mod.eq(start_mod)]
+            inside = advance(div, mod, d.stride)
+            # The residual map has the shape of the output, which pooling never changes there.
+            out_div, out_mod = Signal(9, name=f"{axis}_out_div"), Signal(2, name=f"{axis}_out_mod")
+            next_out = advance(out_div, out_mod, 1)
+            advances, moves_on = {"row": ("pool_x", "out_x"), "col": ("chunk", "pool_y")}[axis]
+            to_start = [origin_div.eq(start_div), origin_mod.eq(start_mod), div.eq(start_div), mod.eq(start_mod),
+                        out_div.eq(0), out_mod.eq(0)]
+            with m.If(moves):  # the outermost loop that ends decides
+                with m.If(ends[outer]):
+                    m.d.sync += to_start
+                with m.Elif(ends[moves_on]):
+                    m.d.sync += [origin_div.eq(next_origin[0]), origin_mod.eq(next_origin[1]),
+                                 div.eq(next_origin[0]), mod.eq(next_origin[1]),
+                                 out_div.eq(next_out[0]), out_mod.eq(next_out[1])]
+                with m.Elif(ends[inner]):
+                    m.d.sync += [div.eq(origin_div), mod.eq(origin_mod)]
+                with m.Elif(ends[advances]):
+                    m.d.sync += [div.eq(inside[0]), mod.eq(inside[1])]
+            with m.If(self.i_start):
+                m.d.sync += to_start
 
             # Offset of the group: three taps each, or one where inputs are gathered tap by tap.
             group_div, group_mod = Signal(6, name=f"{axis}_group_div"), Signal(2, name=f"{axis}_group_mod")
-            carry = {"row": wrap["group_x"], "col": wrap["block"]}[axis]
+            carry = moves & {"row": ends["group_x"], "col": ends["block"]}[axis]
             next_group = advance(group_div, group_mod, Mux(d.gather, 1, 3))
             with m.If(carry):
                 m.d.sync += [group_div.eq(Mux(at_last[group], 0, next_group[0])),
                              group_mod.eq(Mux(at_last[group], 0, next_group[1]))]
-            # The residual map has the shape of the output, which pooling never changes there.
-            out_div, out_mod = Signal(9, name=f"{axis}_out_div"), Signal(2, name=f"{axis}_out_mod")
-            next_out = advance(out_div, out_mod, 1)
-            with m.If(moves_on):
-                m.d.sync += [out_div.eq(next_out[0]), out_mod.eq(next_out[1])]
-            with m.If(wrap[outer] | self.i_start):
-                m.d.sync += [out_div.eq(0), out_mod.eq(0)]
 
             tap = advance(div + group_div, mod, group_mod)
             last_taps = {"row": d.last_taps_y, "col": d.last_taps_x}[axis]
@@ -205,23 +206,24 @@ class LoopNest(wiring.Component):
                 step[f"{axis}_taps"].eq(Mux(d.gather | step.residual, 1, Mux(at_last[group], last_taps, 3))),
             ]
 
-    def _walk_weights(self, m: Module, d: Value, block_done: Value, walk_last: Value, at_last: dict[str, Signal],
-                      wrap: dict[str, Value], tile_done: Value) -> None:
+    def _walk_weights(self, m: Module, d: Value, block_done: Value, walk_last: Value, ends: dict[str, Signal],
+                      moves: Signal) -> None:
         """First weight slice of the current block, as row and phase (slice mod 9) of the weight banks."""
         # Tiles lie in the two halves in turn, those of a resident layer one behind the other.
         half, resident_row, tile_row = Signal(), Signal(row_bits(self._config)), Signal(row_bits(self._config))
         m.d.comb += tile_row.eq(Mux(d.resident, resident_row, Mux(half, self._config.weight_rows, 0)))
         with m.If(self.i_start):
             m.d.sync += resident_row.eq(d.weight_base)
-        with m.If(tile_done & d.resident):
-            m.d.sync += resident_row.eq(resident_row + d.tile_rows)
-        with m.If(tile_done & ~d.resident & ~self._stores):
-            m.d.sync += half.eq(~half)
+        with m.If(moves & ends["out_y"]):
+            with m.If(d.resident):
+                m.d.sync += resident_row.eq(resident_row + d.tile_rows)
+            with m.Elif(~self._stores):
+                m.d.sync += half.eq(~half)
         row, phase = Signal(row_bits(self._config)), Signal(4)
         plane_row, plane_phase = Signal.like(row), Signal(4)  # of the weight plane's first block
         next_row, next_phase = Signal.like(row), Signal(4)
         m.d.comb += [self.o.payload.weight_row.eq(row), self.o.payload.weight_phase.eq(phase)]
-        # Either size of a block, with and without a carry from the phase: all sums beside each other, one choice behind.
+        # Either size of a block, with and without a carry from the phase: all sums side by side, one choice behind.
         for last, rows, phases in ((0, d.block_rows, d.block_phase), (1, d.last_block_rows, d.last_block_phase)):
             carries_from = Signal.like(phase, name=f"carries_from{last}", reset_less=True)
             m.d.sync += carries_from.eq(GROUP_TAPS - phases)
@@ -229,29 +231,34 @@ class LoopNest(wiring.Component):
                 m.d.comb += [next_row.eq(row + rows), next_phase.eq(phase + phases)]
                 with m.If(phase >= carries_from):
                     m.d.comb += [next_row.eq(row + rows + 1), next_phase.eq(phase + phases - GROUP_TAPS)]
-        with m.If(block_done):
-            m.d.sync += [row.eq(next_row), phase.eq(next_phase)]
         # Each tap with shared weights, and each plane of the input, meets the weight plane from its start again.
-        with m.If((wrap["block"] & d.shared_taps) | wrap["group_y"]):
-            m.d.sync += [row.eq(plane_row), phase.eq(plane_phase)]
-        with m.If(wrap["in_plane"]):
-            m.d.sync += [row.eq(next_row), phase.eq(next_phase), plane_row.eq(next_row), plane_phase.eq(next_phase)]
-        with m.If(wrap["plane"] | self.o_tile_take):
-            m.d.sync += [row.eq(tile_row), phase.eq(0), plane_row.eq(tile_row), plane_phase.eq(0)]
+        again = (ends["block"] & d.shared_taps) | ends["group_y"]
+        to_start = [row.eq(tile_row), phase.eq(0), plane_row.eq(tile_row), plane_phase.eq(0)]
+        with m.If(block_done):
+            m.d.sync += [row.eq(Mux(again & ~ends["in_plane"], plane_row, next_row)),
+                         phase.eq(Mux(again & ~ends["in_plane"], plane_phase, next_phase))]
+            with m.If(ends["in_plane"]):
+                m.d.sync += [plane_row.eq(next_row), plane_phase.eq(next_phase)]
+            with m.If(ends["plane"]):
+                m.d.sync += to_start
+        with m.If(self.o_tile_take):
+            m.d.sync += to_start
 
     def _walk_words(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
-                    wrap: dict[str, Value], join_done: Value) -> None:
+                    ends: dict[str, Signal], moves: Signal) -> None:
         """Word of a position: (chunk * planes + plane) * blocks + block, of the input or of the residual map."""
         offset, chunk_offset, residual_offset = Signal(12), Signal(12), Signal(12)
         following = offset + d.in_blocks
-        with m.If(wrap["group_y"]):
-            m.d.sync += offset.eq(following)
-        with m.If(wrap["in_plane"]):  # a further weight plane meets the same words
-            m.d.sync += offset.eq(chunk_offset)
-        with m.If(wrap["plane"]):
-            m.d.sync += [offset.eq(Mux(at_last["chunk"], 0, following)),
-                         chunk_offset.eq(Mux(at_last["chunk"], 0, following))]
-        with m.If(self.o.valid & self.o.ready & self.o.payload.residual):
-            m.d.sync += residual_offset.eq(Mux(join_done & at_last["chunk"], 0, residual_offset + d.tiles))
+        with m.If(moves):
+            with m.If(ends["plane"]):
+                m.d.sync += [offset.eq(Mux(at_last["chunk"], 0, following)),
+                             chunk_offset.eq(Mux(at_last["chunk"], 0, following))]
+            with m.Elif(ends["in_plane"]):  # a further weight plane meets the same words
+                m.d.sync += offset.eq(chunk_offset)
+            with m.Elif(ends["group_y"]):
+                m.d.sync += offset.eq(following)
+            with m.If(self.o.payload.residual):
+                m.d.sync += residual_offset.eq(Mux(ends["residual_plane"] & at_last["chunk"], 0,
+                                                   residual_offset + d.tiles))
         m.d.comb += self.o.payload.offset.eq(Mux(self.o.payload.residual, residual_offset + count["tile"],
                                                  offset + count["block"]))

@@ -62,9 +62,9 @@ class NeuronArray(wiring.Component):
         start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
         # spikes before them still wait to leave.
-        may_start, takes_params = Signal(init=1), Signal()
+        may_start, takes_params, emits = Signal(init=1), Signal(), Signal()
         m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
-                              & (~self.o.valid | self.o.ready)),
+                              & (~emits | self.o.ready)),
                      takes_params.eq(start & hold.tags.tile_first)]
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
         for index, lane in enumerate(lanes):
@@ -148,7 +148,7 @@ class NeuronArray(wiring.Component):
                     m.d.comb += release.eq(~d.image_input)
                     m.next = "EMIT"
             with m.State("EMIT"):
-                m.d.comb += self.o.valid.eq(~classify)
+                m.d.comb += [emits.eq(1), self.o.valid.eq(~classify)]  # a classifier has no may_start here
                 with m.If(d.image_input & ~is_last_step):
                     with m.If(classify | self.o.ready):
                         m.next = "LEAK"

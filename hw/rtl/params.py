@@ -40,10 +40,11 @@ class ParamsLoader(wiring.Component):
         arriving, beat = data.View(queued, queue.w_data), data.View(queued, queue.r_data)
         part, lane = Signal(range(max(per_beat, 2))), Signal(range(self._config.lanes + 1))  # lane: words taken
         moves = Signal()
+        whole = lane[-1]  # lane == lanes, a power of two
         m.d.comb += [
             arriving.words.eq(self.i.payload), arriving.shift.eq(self.i_shift), queue.w_en.eq(self.i.valid),
             self.i.ready.eq(queue.w_rdy),
-            moves.eq(queue.r_rdy & (lane != self._config.lanes)), queue.r_en.eq(moves & (part == per_beat - 1)),
+            moves.eq(queue.r_rdy & ~whole), queue.r_en.eq(moves & (part == per_beat - 1)),
         ]
         arrived, word = Signal(), Signal(8 * PARAM_BYTES, reset_less=True)
         shift = Signal.like(beat.shift, reset_less=True)
@@ -51,7 +52,7 @@ class ParamsLoader(wiring.Component):
         with m.If(moves):
             m.d.sync += [part.eq(Mux(queue.r_en, 0, part + 1)), lane.eq(lane + 1)]
         # The last word is in the tile a cycle after it was taken.
-        m.d.sync += self.o_valid.eq((lane == self._config.lanes) & ~self.i_take)
+        m.d.sync += self.o_valid.eq(whole & ~self.i_take)
         with m.If(self.i_take):
             m.d.sync += lane.eq(0)
 

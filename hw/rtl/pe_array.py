@@ -45,7 +45,8 @@ class PEArray(wiring.Component):
         window.
     o_valid, o : finished sums, held until they are taken, and in that cycle i_enable must be high.
     i_ready_next : sums that are valid in the next cycle will be taken in it.
-    o_stall : a register: sums wait in this cycle, i_enable must be low.
+    o_stall : a register: sums wait in this cycle, i_enable must be low. o_moves : its complement, a register of its
+        own, since either drives thousands of others.
     o_busy : an operation or finished sums are inside.
 
     Latency: five cycles from the last operation to o_valid.
@@ -68,6 +69,7 @@ class PEArray(wiring.Component):
             "i_ready_next": In(1),
             "o": Out(sums_layout(config)),
             "o_stall": Out(1),
+            "o_moves": Out(1, init=1),
             "o_busy": Out(1),
         })
 
@@ -91,9 +93,12 @@ class PEArray(wiring.Component):
         with m.If(self.i_enable):
             m.d.sync += [stages[0].valid.eq(self.i_valid), stages[0].tags.eq(self.i_tags),
                          *(b.eq(a) for a, b in pairwise(stages))]
-        finished, valid_next = Signal(), Signal()
-        m.d.comb += [finished.eq(self.i_enable & valid & tags.emit), valid_next.eq(finished | self.o_stall)]
-        m.d.sync += [self.o_valid.eq(valid_next), self.o_stall.eq(valid_next & ~self.i_ready_next)]
+        finishing, finished, valid_next = Signal(), Signal(), Signal()
+        with m.If(self.i_enable):
+            m.d.sync += finishing.eq(stages[-2].valid & stages[-2].tags.emit)
+        m.d.comb += [finished.eq(self.i_enable & finishing), valid_next.eq(finished | self.o_stall)]
+        stall_next = valid_next & ~self.i_ready_next
+        m.d.sync += [self.o_valid.eq(valid_next), self.o_stall.eq(stall_next), self.o_moves.eq(~stall_next)]
         with m.If(finished):
             m.d.sync += sums.tags.eq(tags)
 

@@ -13,7 +13,8 @@ class ResidualUnit(wiring.Component):
 
     Members
     -------
-    i_residual, i_residual_planes, i_planes : of the layer: `Residual`, planes of the residual map and of the output.
+    i_residual, i_residual_planes, i_planes : of the layer: `Residual`, planes of the residual map and of the output;
+        there a cycle before its first word.
     i : words of spikes; without a residual they pass. i_residual_words : for each of them i_residual_planes words, the
         lowest bits first.
     o : words of the output map, plane by plane, the lowest first.
@@ -34,17 +35,23 @@ class ResidualUnit(wiring.Component):
         m = Module()
         plane, passed = Signal.like(self.i_planes), Signal(self._config.word_bits)
         carry, x = Signal(self._config.word_bits), Signal(self._config.word_bits)
-        adds_plane = (self.i_residual != Residual.NONE) & (plane != self.i_residual_planes)
-        last = Signal()
+        # Registers that say what the plane is: they go with the plane that comes next.
+        next_plane = Signal.like(plane)
+        is_first, adds_plane, last = (Signal(name=name) for name in ("is_first", "adds_plane", "last"))
+        has_residual = self.i_residual != Residual.NONE
+        m.d.comb += next_plane.eq(plane)
+        m.d.sync += [plane.eq(next_plane), is_first.eq(next_plane == 0),
+                     adds_plane.eq(has_residual & (next_plane != self.i_residual_planes)),
+                     last.eq(~has_residual | (next_plane + 1 == self.i_planes))]
         m.d.comb += [
-            carry.eq(Mux(plane == 0, self.i.payload, passed)),
+            carry.eq(Mux(is_first, self.i.payload, passed)),
             x.eq(Mux(adds_plane, self.i_residual_words.payload, 0)),
-            last.eq((self.i_residual == Residual.NONE) | (plane + 1 == self.i_planes)),
             self.o.valid.eq(self.i.valid & (~adds_plane | self.i_residual_words.valid)),
             self.o.payload.eq(Mux(self.i_residual == Residual.IAND, x & ~carry, x ^ carry)),
             self.i_residual_words.ready.eq(self.i.valid & adds_plane & self.o.ready),
             self.i.ready.eq(self.o.valid & self.o.ready & last),
         ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [passed.eq(x & carry), plane.eq(Mux(last, 0, plane + 1))]
+            m.d.sync += passed.eq(x & carry)
+            m.d.comb += next_plane.eq(Mux(last, 0, plane + 1))
         return m

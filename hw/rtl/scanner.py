@@ -1,10 +1,9 @@
 """Event-driven skip: of a channel block, only the channels with a spike in the window reach the array."""
 
 from functools import reduce
-from itertools import product
 from operator import or_
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -22,7 +21,7 @@ class ActivityScanner(wiring.Component):
     Members
     -------
     i_enable : the array moves; nothing here changes while it is low.
-    i_symbol_bits : of the layer. i : neighbourhoods.
+    i_symbol_bits : of the layer, there two cycles before its first block. i : neighbourhoods.
     o_valid, o : the operation, registered. o_issue, o_issue_active : an operation is being issued this cycle.
     o_busy : a block or an operation is inside.
 
@@ -85,14 +84,21 @@ class ActivityScanner(wiring.Component):
         return m
 
     def _place_of_channel(self, m: Module, channel: Signal) -> tuple[Signal, Signal]:
-        """Quotient and remainder of channel number * i_symbol_bits by nine, from a table: no multiplier, no divider."""
-        row, phase, index = Signal(range(self._config.lanes)), Signal(4), Signal(range(self._config.lanes))
-        m.d.comb += index.eq(reduce(or_, (Mux(line, number, 0) for number, line in enumerate(channel))))
+        """Quotient and remainder of channel number * i_symbol_bits by nine: no multiplier, no divider.
+
+        Those of every channel are registers, since a layer keeps its symbols' width; the channel's line picks its own.
+        """
+        lanes, row, phase = self._config.lanes, Signal(range(self._config.lanes)), Signal(4)
+        place = data.StructLayout({"row": range(lanes), "phase": 4})
+        places = [Signal(place, name=f"place{number}", reset_less=True) for number in range(lanes)]
         widths = {GROUP_TAPS, *(range(2, self._config.index_bits + 1) if self._config.is_codebook else ())}
-        with m.Switch(Cat(index, self.i_symbol_bits)):
-            for bits, number in product(sorted(widths), range(self._config.lanes)):
-                with m.Case(bits << len(index) | number):
-                    m.d.comb += [row.eq(number * bits // GROUP_TAPS), phase.eq(number * bits % GROUP_TAPS)]
+        with m.Switch(self.i_symbol_bits):
+            for bits in sorted(widths):
+                with m.Case(bits):
+                    m.d.sync += [p.eq(Cat(Const(number * bits // GROUP_TAPS, len(row)),
+                                          Const(number * bits % GROUP_TAPS, len(phase))))
+                                 for number, p in enumerate(places)]
+        m.d.comb += Cat(row, phase).eq(_select(channel, Cat(p.as_value() for p in places), place.size))
         return row, phase
 
 

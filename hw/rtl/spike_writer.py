@@ -24,11 +24,12 @@ class SpikeWriter(wiring.Component):
     Members
     -------
     i_descriptor : of the layer. i_start : pulse, a layer begins. i : words; its ready is a register.
-    i_residual : words of the residual map. o_busy : a word is inside.
+    i_residual : words of the residual map.
+    o_busy : a word is inside whose place is still to be found. o_moves : pulse, the place of a word is being found.
     o_write_enable (one bit per bank), o_write_address, o_write_word : the spike buffer's write port.
     o_probe_valid, o_probe : the same write with its place.
 
-    Latency: two cycles. Throughput: one word of the output per cycle.
+    Latency: three cycles. Throughput: one word of the output per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -40,6 +41,7 @@ class SpikeWriter(wiring.Component):
             "i": In(words),
             "i_residual": In(words),
             "o_busy": Out(1),
+            "o_moves": Out(1),
             "o_write_enable": Out(GROUP_TAPS),
             "o_write_address": Out(spike_address_bits(config)),
             "o_write_word": Out(config.word_bits),
@@ -62,14 +64,17 @@ class SpikeWriter(wiring.Component):
             pool.i_start.eq(self.i_start),
             residual.i_residual.eq(d.residual), residual.i_residual_planes.eq(d.residual_planes),
             residual.i_planes.eq(d.out_planes), residual.o.ready.eq(1),
-            self.o_busy.eq(spikes.o.valid | self.o_write_enable.any()),
+            self.o_busy.eq(spikes.o.valid | self.o_moves),
         ]
 
-        write, word = residual.o.valid, residual.o.payload
+        # A stage between the word and its address.
+        write, word = self.o_moves, Signal(self._config.word_bits, reset_less=True)
+        m.d.sync += [write.eq(residual.o.valid), word.eq(residual.o.payload)]
         plane, chunk, number = Signal(3), Signal(8), Signal(8)
-        last_plane, last_chunk, last_of_map = Signal(), Signal(), Signal(8, reset_less=True)
-        m.d.sync += last_of_map.eq(d.out_chunks - 1)
-        m.d.comb += [last_plane.eq(plane + 1 == d.out_planes), last_chunk.eq(last_plane & (chunk == last_of_map))]
+        last_plane, last_chunk = Signal(), Signal()
+        last_plane_of_map, last_of_map = Signal(3, reset_less=True), Signal(8, reset_less=True)
+        m.d.sync += [last_plane_of_map.eq(d.out_planes - 1), last_of_map.eq(d.out_chunks - 1)]
+        m.d.comb += [last_plane.eq(plane == last_plane_of_map), last_chunk.eq(last_plane & (chunk == last_of_map))]
         address = self._walk(m, d, position_done=write & last_chunk)
         rows, columns = ([address[axis] == k for k in range(3)] for axis in ("y_mod", "x_mod"))
         m.d.sync += self.o_write_enable.eq(0)

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.block_ram import NO_COLLISION
 from s2nn.hw.rtl.layouts import row_bits
-from s2nn.hw.rtl.popcount import popcount
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 
@@ -116,7 +115,8 @@ class WeightBuffer(wiring.Component):
                          reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(read_phase),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         wanted = self._banks_of_symbol(m, phase)
-        m.d.comb += self.o_slice_reads.eq(popcount(m, Cat(read.en for read in reads)))
+        with m.If(self.i_enable & reading):
+            m.d.comb += self.o_slice_reads.eq(self.i_symbol_bits)
         for bank, read in enumerate(reads):
             address = Signal(row_bits(config), name=f"read_address{bank}", reset_less=True)
             with m.If(self.i_enable):
