@@ -136,7 +136,8 @@ class Fetcher(wiring.Component):
               free_halves: Signal, index_asked: Signal, params_asked: Signal) -> None:
         d, request = self.o_descriptor, self.o_request
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
-        tile = Signal(8)
+        tile, is_kept = Signal(8), Signal(reset_less=True)
+        m.d.sync += is_kept.eq(self._is_kept(d))  # the descriptor has long been there when it counts
         more_tiles = tile != d.tiles
         runs_layer, loads_map = Signal(), Signal()
         m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
@@ -185,7 +186,6 @@ class Fetcher(wiring.Component):
                     m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
                     m.next = "INDEX"
             with m.State("INDEX"):
-                is_kept = self._is_kept(d)
                 with m.If(is_kept | ask(Stream.INDEX, index_address, d.tile_beats, (free_halves != 0) & ~is_kept)):
                     m.d.comb += index_asked.eq(~is_kept)
                     m.d.sync += [index_address.eq(index_address + d.tile_beats * self._config.axi_bytes),

@@ -6,6 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits, step_layout
+from s2nn.hw.rtl.loop_counter import count_loop
 from s2nn.hw.rtl.mod3 import advance
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 from s2nn.hw.spec.descriptor import Opcode, Residual
@@ -56,35 +57,41 @@ class LoopNest(wiring.Component):
         at_last: dict[str, Signal] = {}
         ends: dict[str, Signal] = {}
 
-        def counters(inner: Value, *loops: tuple[str, int, Value]) -> Value:
-            carry, flags = inner, []
+        def counters(inner: Value, *loops: tuple[str, int, Value]) -> Signal:
+            """Returns a register: all of these are at their last value."""
+            carry, flags_next = inner, []
             for name, width, limit in loops:
-                count[name], at_last[name] = Signal(width, name=name), Signal(name=f"{name}_at_last", reset_less=True)
-                ends[name] = Signal(name=f"{name}_ends")
-                flags.append(at_last[name])
-                m.d.comb += ends[name].eq(inner & Cat(*flags).all())
-                self._count(m, count[name], at_last[name], limit, moves & carry)
+                loop = count_loop(m, name, width, limit, advances=moves & carry, settles=self.o_waiting)
+                count[name], at_last[name], ends[name] = loop.count, loop.at_last, Signal(name=f"{name}_ends")
+                flags_next.append(loop.at_last_next)
+                all_at_last = Signal(name=f"{name}_and_inner_at_last", reset_less=True)
+                m.d.sync += all_at_last.eq(Cat(*flags_next).all())
+                m.d.comb += ends[name].eq(inner & all_at_last)
                 carry = ends[name]
-            return carry
+            return all_at_last
 
-        walk_ends = counters(~step.residual, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x),
-                             ("group_y", 6, d.groups_y), ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
-        join_ends = counters(step.residual, ("residual_plane", 3, d.residual_planes))
-        has_residual = Signal(reset_less=True)
+        walk_at_end = counters(~step.residual, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x),
+                               ("group_y", 6, d.groups_y), ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
+        counters(step.residual, ("residual_plane", 3, d.residual_planes))
+        walk_ends, join_ends = ends["plane"], ends["residual_plane"]
+        has_residual, chunk_ends = Signal(reset_less=True), Signal()
         m.d.sync += has_residual.eq(d.residual != Residual.NONE)
-        chunk_ends = Mux(has_residual, join_ends, walk_ends)
-        counters(chunk_ends, ("chunk", 8, d.in_chunks), ("pool_x", 2, d.pool + 1), ("pool_y", 2, d.pool + 1),
-                 ("out_x", 10, d.out_width), ("out_y", 10, d.out_height), ("tile", 8, d.tiles))
+        m.d.comb += chunk_ends.eq(Mux(step.residual, at_last["residual_plane"], walk_at_end & ~has_residual))
+        tile_at_end = counters(chunk_ends, ("chunk", 8, d.in_chunks), ("pool_x", 2, d.pool + 1),
+                               ("pool_y", 2, d.pool + 1), ("out_x", 10, d.out_width), ("out_y", 10, d.out_height))
+        counters(ends["out_y"], ("tile", 8, d.tiles))
 
         # A set of gathered words ends with its ninth word, or with the walk over the inputs that its weights belong to.
         slot, set_last, walk_last = Signal(range(GROUP_TAPS)), Signal(), Signal()
+        last_slot, tap_by_tap = Signal(), Signal(reset_less=True)  # tap_by_tap: a walk over the inputs ends with a tap
+        m.d.sync += tap_by_tap.eq(~d.gather | d.shared_taps)
         m.d.comb += [
-            walk_last.eq(at_last["block"] & (~d.gather | d.shared_taps | (at_last["group_x"] & at_last["group_y"]))),
-            set_last.eq(~d.gather | walk_last | (slot == GROUP_TAPS - 1)),
+            walk_last.eq(at_last["block"] & (tap_by_tap | (at_last["group_x"] & at_last["group_y"]))),
+            set_last.eq(~d.gather | walk_last | last_slot),
             step.slot.eq(slot), step.set_last.eq(set_last), step.gather.eq(d.gather),
         ]
         with m.If(walks):
-            m.d.sync += slot.eq(Mux(set_last, 0, slot + 1))
+            m.d.sync += [slot.eq(Mux(set_last, 0, slot + 1)), last_slot.eq(~set_last & (slot == GROUP_TAPS - 2))]
 
         self._walk_taps(m, d, count, at_last, ends, moves)
         self._walk_weights(m, d, walks & set_last, walk_last, ends, moves)
@@ -100,10 +107,7 @@ class LoopNest(wiring.Component):
             tags.first.eq(first), tags.shift.eq(shift), tags.tile_first.eq(tile_first),
             tags.scale.eq(count["in_plane"]),
             tags.first_chunk.eq(count["chunk"] == 0), tags.last_chunk.eq(at_last["chunk"]),
-            tags.emit.eq(at_last["block"] & at_last["group_x"] & at_last["group_y"] & at_last["in_plane"]
-                         & at_last["plane"]),
-            tags.tile_last.eq(tags.emit & at_last["chunk"] & at_last["pool_x"] & at_last["pool_y"]
-                              & at_last["out_x"] & at_last["out_y"]),
+            tags.emit.eq(walk_at_end), tags.tile_last.eq(walk_at_end & tile_at_end),
         ]
 
         def end_of_tile() -> None:
@@ -135,17 +139,6 @@ class LoopNest(wiring.Component):
                     m.next = "WALK"
                 end_of_tile()
         return m
-
-    def _count(self, m: Module, count: Signal, at_last: Signal, limit: Value, advances: Value) -> None:
-        """One loop counter. What its value is compared with is registered too: ready a cycle after i_start."""
-        last, before_last = (Signal.like(count, name=f"{count.name}_{what}", reset_less=True)
-                             for what in ("last", "before_last"))
-        m.d.sync += [last.eq(limit - 1), before_last.eq(limit - 2)]
-        with m.If(self.o_waiting):
-            m.d.sync += at_last.eq(count == last)
-        with m.If(advances):
-            m.d.sync += [count.eq(Mux(at_last, 0, count + 1)),
-                         at_last.eq(Mux(at_last, last == 0, count == before_last))]
 
     def _walk_taps(self, m: Module, d: Value, count: dict[str, Signal], at_last: dict[str, Signal],
                    ends: dict[str, Signal], moves: Signal) -> None:

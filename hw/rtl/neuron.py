@@ -57,8 +57,11 @@ class NeuronArray(wiring.Component):
         held, hold = Signal(), Signal(sums_layout(self._config), reset_less=True)
         params = Signal(params_layout(self._config), reset_less=True)
         last_chunk, t, step = Signal(), Signal(range(max(time_lanes, 2))), Signal(8)
-        classify, is_last_step = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += classify.eq(d.opcode == Opcode.CLASSIFY)
+        is_last_step = Signal(reset_less=True)
+        # What the control asks of the layer lies in registers apart from those that go to all lanes.
+        classify, spiking, image = (Signal(name=name, reset_less=True) for name in ("classify", "spiking", "image"))
+        m.d.sync += [classify.eq(d.opcode == Opcode.CLASSIFY), spiking.eq(d.opcode != Opcode.CLASSIFY),
+                     image.eq(d.image_input)]
         start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
         # spikes before them still wait to leave.
@@ -109,7 +112,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):
                 m.d.sync += step.eq(0)
-        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(start | fold | (fire & ~d.image_input))]
+        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(start | fold | (fire & ~image))]
         with m.If(takes_params):
             m.d.sync += params.eq(self.i_params)
 
@@ -119,7 +122,7 @@ class NeuronArray(wiring.Component):
             m.next = "IDLE"
             with m.If(start):
                 m.next = "FOLD"
-                with m.If(~d.image_input):
+                with m.If(~image):
                     m.next = "LEAK"
 
         with m.FSM() as fsm:
@@ -144,15 +147,15 @@ class NeuronArray(wiring.Component):
                 m.next = "LEAK"
                 with m.If((t == time_lanes - 1) | is_last_step):
                     m.d.comb += chunk_done.eq(1)
-                    m.d.sync += [t.eq(0), may_start.eq(~classify & (~d.image_input | is_last_step))]
-                    m.d.comb += release.eq(~d.image_input)
+                    m.d.sync += [t.eq(0), may_start.eq(spiking & (~image | is_last_step))]
+                    m.d.comb += release.eq(~image)
                     m.next = "EMIT"
             with m.State("EMIT"):
-                m.d.comb += [emits.eq(1), self.o.valid.eq(~classify)]  # a classifier has no may_start here
-                with m.If(d.image_input & ~is_last_step):
-                    with m.If(classify | self.o.ready):
+                m.d.comb += [emits.eq(1), self.o.valid.eq(spiking)]  # a classifier has no may_start here
+                with m.If(image & ~is_last_step):
+                    with m.If(~spiking | self.o.ready):
                         m.next = "LEAK"
-                with m.Elif(classify):
+                with m.Elif(~spiking):
                     m.d.sync += may_start.eq(~last_chunk)
                     m.next = "IDLE"
                     with m.If(last_chunk & ~d.store_membranes):

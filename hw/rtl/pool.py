@@ -39,11 +39,7 @@ class PoolUnit(wiring.Component):
         m.d.sync += last_chunk.eq(self.i_chunks - 1)
         plane, last_plane = Signal(range(SUM_PLANES)), Signal()
         before, after, moves = Signal(planes), Signal(planes), Signal()
-        # Registers that say what the next word is: completes its pool window, joins others.
-        next_member, completes, joins = Signal.like(member), Signal(), Signal()
-        m.d.comb += next_member.eq(member)
-        m.d.sync += [member.eq(next_member), completes.eq(~self.i_pool | (next_member == 3)),
-                     joins.eq(self.i_pool & (next_member != 0))]
+        completes, joins = Signal(), Signal()  # registers: what the next word does to its pool window
 
         spikes = self.i.payload
         carry0, carry1 = before[0] & spikes, before[1] & before[0] & spikes
@@ -65,7 +61,9 @@ class PoolUnit(wiring.Component):
             m.d.comb += next_chunk.eq(chunk + 1)
             with m.If(chunk == last_chunk):
                 m.d.comb += next_chunk.eq(0)
-                m.d.comb += next_member.eq(Mux(self.i_pool, member + 1, 0))
+                m.d.sync += [member.eq(Mux(self.i_pool, member + 1, 0)), completes.eq(~self.i_pool | (member == 2)),
+                             joins.eq(self.i_pool & (member != 3))]
         with m.If(self.i_start):
-            m.d.comb += [next_chunk.eq(0), next_member.eq(0)]
+            m.d.comb += next_chunk.eq(0)
+            m.d.sync += [member.eq(0), completes.eq(~self.i_pool), joins.eq(0)]
         return m

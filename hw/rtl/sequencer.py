@@ -47,9 +47,9 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        opcode, last = Signal(8), Signal()
-        loads, writes = Signal(), Signal()  # what the descriptor does beside, or instead of, running a layer
-        m.d.comb += [self.o_cause_valid.eq(self.o_busy), self.o_cause.eq(Cause.SEQUENCE)]
+        loads, writes, last = Signal(), Signal(), Signal()  # what the step does beside, or instead of, running a layer
+        discard = Signal()  # in ABORT and DONE
+        m.d.comb += [self.o_cause_valid.eq(self.o_busy), self.o_cause.eq(Cause.SEQUENCE), self.o_discard.eq(discard)]
         error = Signal(ErrorCode)
         with m.If(self.i_engine_error != ErrorCode.NONE):
             m.d.comb += error.eq(self.i_engine_error)
@@ -61,7 +61,7 @@ class Sequencer(wiring.Component):
         def abort_on_error() -> None:
             """Last in every state of a run: an error overrides where the state wanted to go."""
             with m.If(error != ErrorCode.NONE):
-                m.d.sync += self.o_error_code.eq(error)
+                m.d.sync += [self.o_error_code.eq(error), discard.eq(1)]
                 m.next = "ABORT"
 
         with m.FSM() as fsm:
@@ -75,13 +75,13 @@ class Sequencer(wiring.Component):
             with m.State("NEXT"):
                 with m.If(self.i_descriptor_valid):
                     m.d.comb += self.o_take.eq(1)
-                    m.d.sync += [opcode.eq(self.i_descriptor.opcode), last.eq(self.i_descriptor.last),
-                                 writes.eq(self._writes(self.i_descriptor))]
+                    m.d.sync += [loads.eq((self.i_descriptor.opcode == Opcode.LOAD_INPUT)
+                                          | (self.i_descriptor.opcode == Opcode.LOAD_MAP)),
+                                 writes.eq(self._writes(self.i_descriptor)), last.eq(self.i_descriptor.last)]
                     m.next = "BEGIN"
                 abort_on_error()
             with m.State("BEGIN"):
-                m.d.comb += [loads.eq((opcode == Opcode.LOAD_INPUT) | (opcode == Opcode.LOAD_MAP)),
-                             self.o_start_input.eq(loads), self.o_start_layer.eq(~loads)]
+                m.d.comb += [self.o_start_input.eq(loads), self.o_start_layer.eq(~loads)]
                 m.next = "RUN"
                 with m.If(loads):
                     m.next = "LOAD"
@@ -112,13 +112,14 @@ class Sequencer(wiring.Component):
                     m.next = "FINISH"
                 abort_on_error()
             with m.State("FINISH"):
+                m.d.sync += discard.eq(1)
                 m.next = "DONE"
             with m.State("DONE"):
                 # Discard too: a request that the engine makes in this cycle must not outlive it.
-                m.d.comb += [self.o_done.eq(1), self.o_engine_reset.eq(1), self.o_discard.eq(1)]
+                m.d.comb += [self.o_done.eq(1), self.o_engine_reset.eq(1)]
+                m.d.sync += discard.eq(0)
                 m.next = "IDLE"
             with m.State("ABORT"):
-                m.d.comb += self.o_discard.eq(1)
                 with m.If(self.i_read_idle & self.i_write_idle):
                     m.next = "DONE"
         m.d.comb += self.o_busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("DONE")))

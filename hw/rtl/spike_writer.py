@@ -1,11 +1,12 @@
 """From words of fired spikes to the spike buffer: pool, residual, then the address in the output map."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.hdl import ValueLike
+from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import DescriptorLayout, spike_address_bits
+from s2nn.hw.rtl.loop_counter import count_loop
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.residual import ResidualUnit
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
@@ -70,46 +71,44 @@ class SpikeWriter(wiring.Component):
         # A stage between the word and its address.
         write, word = self.o_moves, Signal(self._config.word_bits, reset_less=True)
         m.d.sync += [write.eq(residual.o.valid), word.eq(residual.o.payload)]
-        plane, chunk, number = Signal(3), Signal(8), Signal(8)
-        last_plane, last_chunk = Signal(), Signal()
-        last_plane_of_map, last_of_map = Signal(3, reset_less=True), Signal(8, reset_less=True)
-        m.d.sync += [last_plane_of_map.eq(d.out_planes - 1), last_of_map.eq(d.out_chunks - 1)]
-        m.d.comb += [last_plane.eq(plane == last_plane_of_map), last_chunk.eq(last_plane & (chunk == last_of_map))]
-        address = self._walk(m, d, position_done=write & last_chunk)
+        settles = ~self.o_busy
+        plane = count_loop(m, "plane", 3, d.out_planes, advances=write, settles=settles)
+        chunk = count_loop(m, "chunk", 8, d.out_chunks, advances=write & plane.at_last, settles=settles)
+        last_chunk, number = Signal(), Signal(8)
+        m.d.comb += last_chunk.eq(plane.at_last & chunk.at_last)
+        address = self._walk(m, d, position_done=write & last_chunk, settles=settles)
         rows, columns = ([address[axis] == k for k in range(3)] for axis in ("y_mod", "x_mod"))
         m.d.sync += self.o_write_enable.eq(0)
         with m.If(write):
             m.d.sync += [self.o_write_enable.eq(Cat(row & column for row in rows for column in columns)),
                          self.o_write_address.eq(address["row"] + address["column"] + address["tile_offset"]
                                                  + address["pass_offset"]),
-                         self.o_write_word.eq(word), plane.eq(Mux(last_plane, 0, plane + 1)),
+                         self.o_write_word.eq(word),
                          address["pass_offset"].eq(Mux(last_chunk, 0, address["pass_offset"] + d.tiles)),
                          number.eq(Mux(last_chunk, 0, number + 1))]
-            with m.If(last_plane):
-                m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
         m.d.sync += [self.o_probe_valid.eq(write), self.o_probe.word.eq(word),
                      self.o_probe["pass"].eq(number), self.o_probe.x.eq(address["x"]), self.o_probe.y.eq(address["y"]),
                      self.o_probe.tile.eq(address["tile_offset"])]
         return m
 
-    def _walk(self, m: Module, d: data.View, *, position_done: ValueLike) -> dict[str, Signal]:
+    def _walk(self, m: Module, d: data.View, *, position_done: Value, settles: Value) -> dict[str, Signal]:
         """Raster position and its address, kept incrementally: a row of a bank ends every third row of the map."""
         address_bits = spike_address_bits(self._config)
-        s = {"x": Signal(10), "y": Signal(10), "x_mod": Signal(2), "y_mod": Signal(2), "row": Signal(address_bits),
+        x = count_loop(m, "x", 10, d.out_width, advances=position_done, settles=settles)
+        y = count_loop(m, "y", 10, d.out_height, advances=position_done & x.at_last, settles=settles)
+        s = {"x": x.count, "y": y.count, "x_mod": Signal(2), "y_mod": Signal(2), "row": Signal(address_bits),
              "column": Signal(address_bits), "tile_offset": Signal(8), "pass_offset": Signal(12)}
-        last_x, last_y = Signal(10, reset_less=True), Signal(10, reset_less=True)
-        m.d.sync += [last_x.eq(d.out_width - 1), last_y.eq(d.out_height - 1)]
         with m.If(position_done):
-            m.d.sync += [s["x"].eq(s["x"] + 1), s["x_mod"].eq(Mux(s["x_mod"] == 2, 0, s["x_mod"] + 1))]
+            m.d.sync += s["x_mod"].eq(Mux(s["x_mod"] == 2, 0, s["x_mod"] + 1))
             with m.If(s["x_mod"] == 2):
                 m.d.sync += s["column"].eq(s["column"] + d.out_col_stride)
-            with m.If(s["x"] == last_x):
-                m.d.sync += [s["x"].eq(0), s["x_mod"].eq(0), s["column"].eq(0), s["y"].eq(s["y"] + 1),
+            with m.If(x.at_last):
+                m.d.sync += [s["x_mod"].eq(0), s["column"].eq(0),
                              s["y_mod"].eq(Mux(s["y_mod"] == 2, 0, s["y_mod"] + 1))]
                 with m.If(s["y_mod"] == 2):
                     m.d.sync += s["row"].eq(s["row"] + d.out_row_stride)
-                with m.If(s["y"] == last_y):
-                    m.d.sync += [s["y"].eq(0), s["y_mod"].eq(0), s["row"].eq(d.out_base),
+                with m.If(y.at_last):
+                    m.d.sync += [s["y_mod"].eq(0), s["row"].eq(d.out_base),
                                  s["tile_offset"].eq(s["tile_offset"] + 1)]
         with m.If(self.i_start):
             m.d.sync += [s["row"].eq(d.out_base), s["tile_offset"].eq(0)]

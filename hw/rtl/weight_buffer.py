@@ -1,5 +1,8 @@
 """The weight buffer: nine banks of slices, so that symbols of any width lie gapless and read in one cycle."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -76,11 +79,11 @@ class WeightBuffer(wiring.Component):
             m.d.sync += [row.eq(0), phase.eq(0)]
 
         filling, beat = Signal(), Signal.like(self.i.payload, reset_less=True)
-        first = Signal.like(phase, name="first", reset_less=True)  # bank of the beat's first slice
+        first = Signal(GROUP_TAPS, reset_less=True)  # bank of the beat's first slice, one-hot
         # Of this row and of the next: place in the banks, and whether the tile has it.
         places = [Signal(bits, name=f"place{k}", reset_less=True) for k in range(2)]
         inside = [Signal(name=f"inside{k}", reset_less=True) for k in range(2)]
-        m.d.sync += [filling.eq(self.i.valid), beat.eq(self.i.payload), first.eq(phase),
+        m.d.sync += [filling.eq(self.i.valid), beat.eq(self.i.payload), first.eq(1 << phase),
                      *(place.eq(self.i_fill_row + row + k) for k, place in enumerate(places)),
                      *(within.eq(row + k < self.i_fill_rows) for k, within in enumerate(inside))]
         slices = [beat.word_select(k, self._config.lanes) for k in range(count)]
@@ -89,40 +92,38 @@ class WeightBuffer(wiring.Component):
             address = Signal(bits, name=f"fill_address{bank}", reset_less=True)
             word = Signal(self._config.lanes, name=f"fill_word{bank}", reset_less=True)
             m.d.comb += [write.en.eq(enable), write.addr.eq(address), write.data.eq(word)]
-            m.d.sync += enable.eq(0)
-            with m.Switch(first):
-                for number in range(GROUP_TAPS):
-                    index, on_next_row = (bank - number) % GROUP_TAPS, bank < number
-                    if index < count:
-                        with m.Case(number):
-                            m.d.sync += [enable.eq(filling & inside[on_next_row]), address.eq(places[on_next_row]),
-                                         word.eq(slices[index])]
+            on_row = [Cat(first[(bank - index) % GROUP_TAPS] for index in range(count)
+                          if (bank < (bank - index) % GROUP_TAPS) == next_row).any() for next_row in (False, True)]
+            m.d.sync += [
+                enable.eq(filling & (on_row[0] & inside[0] | on_row[1] & inside[1])),
+                address.eq(Mux(on_row[1], places[1], places[0])),
+                word.eq(reduce(or_, (first[(bank - index) % GROUP_TAPS].replicate(len(word)) & slices[index]
+                                     for index in range(count)))),
+            ]
 
     def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
         """Address, read, hold (a block RAM's output comes late in its cycle), rotate: one stage each."""
         lanes, config = self._config.lanes, self._config
-        total_phase = Signal(range(2 * GROUP_TAPS - 1))
-        m.d.comb += total_phase.eq(self.i_phase + self.i_channel_phase)
-        wraps = total_phase >= GROUP_TAPS
+        total = self.i_phase + self.i_channel_phase
+        total_phase = Signal(range(2 * GROUP_TAPS - 1), reset_less=True)
         phase = Signal(4)
-        # A bank holds its slice of the symbol on the first slice's row or on one of the two behind it.
-        rows = [Signal(row_bits(config), name=f"row{k}") for k in range(3)]
-        m.d.comb += [row.eq(self.i_row + (self.i_channel_row + k)) for k, row in enumerate(rows)]
+        # A bank holds its slice of the symbol on the row where both begin or on one of the two behind it.
+        rows = [Signal(row_bits(config), name=f"row{k}", reset_less=True) for k in range(3)]
         reading, read_phase, held_phase = Signal(), Signal(4), Signal(4)
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
-            m.d.sync += [phase.eq(Mux(wraps, total_phase - GROUP_TAPS, total_phase)),
+            m.d.sync += [phase.eq(Mux(total >= GROUP_TAPS, total - GROUP_TAPS, total)), total_phase.eq(total),
+                         *(row.eq(self.i_row + (self.i_channel_row + k)) for k, row in enumerate(rows)),
                          reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(read_phase),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         wanted = self._banks_of_symbol(m, phase)
         with m.If(self.i_enable & reading):
             m.d.comb += self.o_slice_reads.eq(self.i_symbol_bits)
         for bank, read in enumerate(reads):
-            address = Signal(row_bits(config), name=f"read_address{bank}", reset_less=True)
-            with m.If(self.i_enable):
-                m.d.sync += address.eq(Mux(total_phase > bank + GROUP_TAPS, rows[2],
-                                           Mux(total_phase > bank, rows[1], rows[0])))
-            m.d.comb += [read.en.eq(self.i_enable & reading & wanted[bank]), read.addr.eq(address)]
+            m.d.comb += [
+                read.en.eq(self.i_enable & reading & wanted[bank]),
+                read.addr.eq(Mux(total_phase > bank + GROUP_TAPS, rows[2], Mux(total_phase > bank, rows[1], rows[0]))),
+            ]
         # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
         rotated = config.index_bits if config.is_codebook else 0
         for position in range(GROUP_TAPS):
