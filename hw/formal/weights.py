@@ -72,12 +72,17 @@ class SymbolsReadBack(Property):
             Assume(number < last_beat), Assume(~dut.i_fill_next | dut.i.valid),
             Assume(dut.i_fill_row + dut.i_fill_rows <= self._config.weight_bank_rows),
         ]
+        coming = Signal(2, name="coming")  # on its way to the bank, which takes three cycles
+        m.d.sync += coming.eq(coming << 1)
+        with m.If(coming[-1]):
+            m.d.sync += stored.eq(1)
         with m.If(dut.i.valid):
             m.d.sync += number.eq(Mux(dut.i_fill_next, 0, number + 1))
             with m.If(arrives):
-                m.d.sync += [stored.eq(1), expected.eq(dut.i.payload.bit_select(position[:beat_bits], 1))]
+                m.d.sync += [stored.eq(0), coming.eq(1),
+                             expected.eq(dut.i.payload.bit_select(position[:beat_bits], 1))]
             with m.Elif(~ours & ~apart):
-                m.d.sync += stored.eq(0)
+                m.d.sync += [stored.eq(0), coming.eq(0)]
         return stored & ~arrives, expected
 
 
