@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,8 @@ class SimulatedImage:
 class Simulator(Protocol):
     """Runs images on an accelerator."""
 
-    @property
-    def origin(self) -> str:
-        """Where its counters come from, for the labels of tables and plots."""
-        ...
+    #: Where its counters come from, for the labels of tables and plots.
+    origin: ClassVar[str]
 
     def addresses(self, config: AcceleratorConfig, image: MemoryImage) -> Addresses:
         """Where image, input and logits lie in the simulated memory; they decide where bursts are split."""

@@ -1,12 +1,13 @@
 """One loop of a nest: a counter, and a register that says that it is at its last value."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Value
 
 
-class LoopCounter(NamedTuple):
+@dataclass(frozen=True)
+class LoopCounter:
     """count : 0 .. limit - 1. at_last : a register, count is limit - 1. at_last_next : what it becomes."""
 
     count: Signal

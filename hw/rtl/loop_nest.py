@@ -59,16 +59,16 @@ class LoopNest(wiring.Component):
 
         def counters(inner: Value, *loops: tuple[str, int, Value]) -> Signal:
             """Returns a register: all of these are at their last value."""
-            carry, flags_next = inner, []
+            carry, flags_next, all_at_last = inner, [], []
             for name, width, limit in loops:
                 loop = count_loop(m, name, width, limit, advances=moves & carry, settles=self.o_waiting)
                 count[name], at_last[name], ends[name] = loop.count, loop.at_last, Signal(name=f"{name}_ends")
                 flags_next.append(loop.at_last_next)
-                all_at_last = Signal(name=f"{name}_and_inner_at_last", reset_less=True)
-                m.d.sync += all_at_last.eq(Cat(*flags_next).all())
-                m.d.comb += ends[name].eq(inner & all_at_last)
+                all_at_last.append(Signal(name=f"{name}_and_inner_at_last", reset_less=True))
+                m.d.sync += all_at_last[-1].eq(Cat(*flags_next).all())
+                m.d.comb += ends[name].eq(inner & all_at_last[-1])
                 carry = ends[name]
-            return all_at_last
+            return all_at_last[-1]
 
         walk_at_end = counters(~step.residual, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x),
                                ("group_y", 6, d.groups_y), ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))

@@ -69,7 +69,7 @@ class PEArray(wiring.Component):
             "i_ready_next": In(1),
             "o": Out(sums_layout(config)),
             "o_stall": Out(1),
-            "o_moves": Out(1, init=1),
+            "o_moves": Out(1, init=1),  # type: ignore[call-arg]  # the stubs lack it
             "o_busy": Out(1),
         })
 
