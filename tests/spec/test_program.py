@@ -81,8 +81,8 @@ def with_field(index, **fields):
 LIMITS = {
     # A tile of raw groups: c_in * 9 slices in 9 * weight_rows.
     "weight buffer": (replace(TINY, weight_rows=32), with_channels(32), with_channels(33), "fit the weight buffer"),
-    # A band of three rows of the second layer: 1 bank row x 2 columns x 1 block x 2 chunks; the four or five rows of its
-    # input take 2 bank rows x 2 columns x 2 chunks for each block of four channels.
+    # A band of three rows of the second layer takes 1 bank row x 2 columns x 1 block x 2 chunks; its input rows take
+    # 2 bank rows x 2 columns x 2 chunks for each block of four channels.
     "spike buffer": (replace(TINY, spike_words=32), with_channels(12), with_channels(13), "must fit spike_words = 32"),
     "chunks": (TINY, with_steps(8), with_steps(9), "must fit 4 chunks of 2"),
     "classes": (TINY, lambda config: program_of(config, classes=4), lambda config: program_of(config, classes=5),
