@@ -11,20 +11,21 @@ classifier has a bias: a BN follows. `integer_weight()` is +-1 or odd integers a
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.model.codebook import Codebook, sign
+from s2nn.model.codebook import Codebook, LatentGate, sign
 from s2nn.model.grouping import group_inputs, group_taps, ungroup_inputs, ungroup_taps
 from s2nn.model.quantise import nearest_odd, plane_delta, plane_limit, straight_through
 
 Kernel = int | tuple[int, int]
 
 
-class QuantisedLayer(nn.Module):
+class QuantisedLayer(nn.Module, ABC):
     """A latent weight, how it is quantised, and what multiplies the integers."""
 
     weight: nn.Parameter
@@ -33,13 +34,13 @@ class QuantisedLayer(nn.Module):
         fan_in = math.prod(shape[1:])
         self.weight = nn.Parameter(torch.randn(shape, generator=generator) * math.sqrt(2 / fan_in))
 
+    @abstractmethod
     def quantised_weight(self) -> torch.Tensor:
         """What the forward pass multiplies with: scale() * integer_weight(), with the straight-through gradient."""
-        raise NotImplementedError
 
+    @abstractmethod
     def integer_weight(self) -> torch.Tensor:
         """+-1 or odd integers, shape of the weight."""
-        raise NotImplementedError
 
     def scale(self) -> torch.Tensor:
         """Multiplier of the integers, [O, 1, ...]: alpha, the mean |w| of each output channel."""
@@ -50,18 +51,13 @@ class QuantisedLayer(nn.Module):
         self.weight.clamp_(-1, 1)
 
 
-class SignThrough(torch.autograd.Function):
+class SignThrough(LatentGate):
     """sign(w) forward, 1[|w| <= 1] * gradient backward."""
 
     @staticmethod
     def forward(ctx, w):
         ctx.save_for_backward(w)
         return sign(w)
-
-    @staticmethod
-    def backward(ctx, *grad_outputs):
-        (w,) = ctx.saved_tensors
-        return grad_outputs[0] * (w.abs() <= 1)
 
 
 class _Binary(QuantisedLayer):
