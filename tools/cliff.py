@@ -22,7 +22,7 @@ from s2nn.hw.spec.atomic import write_json_atomic, write_text_atomic
 from s2nn.hw.spec.config import MAX_RESIDENT_ROWS, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
-from s2nn.hw.spec.placement import choose_resident, tile_rows
+from s2nn.hw.spec.placement import choose_resident, layer_rows
 from s2nn.hw.spec.program import Program
 from s2nn.tools.environment import package_versions
 from s2nn.tools.grid_machine import BINARY, resident_kib
@@ -49,8 +49,7 @@ def run_cliff(nets: Sequence[str], etas: Sequence[int], config: AcceleratorConfi
 
 def streamed_bytes(config: AcceleratorConfig, program: Program, rows: int) -> int:
     """Index bytes that an image streams when the resident layers are in so many rows already."""
-    sizes = {layer.name: num_tiles(config, layer) * tile_rows(layer) for layer in program.layers}
-    kept = choose_resident(sizes, rows)
+    kept = choose_resident(layer_rows(config, program), rows)
     return sum(num_tiles(config, layer) * tile_bytes(config, layer) for layer in program.layers
                if layer.name not in kept)
 
@@ -64,7 +63,7 @@ def _curves(config: AcceleratorConfig, net: NetShape, etas: Sequence[int]) -> li
 
 
 def _curve(config: AcceleratorConfig, program: Program, eta: int | None) -> dict[str, Any]:
-    whole = sum(num_tiles(config, layer) * tile_rows(layer) for layer in program.layers)
+    whole = sum(layer_rows(config, program).values())
     sampled = sorted({*(whole * point // _POINTS for point in range(_POINTS)), whole})
     return {"net": program.name, "storage": BINARY if eta is None else f"eta{eta}",
             "capacity_kib": [resident_kib(config, rows) for rows in sampled],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s2nn.hw.sim import memory_map
+from s2nn.hw.sim.activity import by_layer
 from s2nn.hw.sim.dram import DEFAULT_PRESET
 from s2nn.hw.sim.dram.stats import DramStats
 from s2nn.hw.sim.dram_sums import difference, from_document, scaled, to_document, total
@@ -21,7 +22,7 @@ from s2nn.hw.sim.engine import EngineSession
 from s2nn.hw.sim.engine.native import library
 from s2nn.hw.sim.net_catalogue import net_shape
 from s2nn.hw.spec.atomic import write_json_atomic
-from s2nn.hw.spec.build import build_image, descriptors, layer_runs
+from s2nn.hw.spec.build import build_image, descriptors, runs_by_layer
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError, SimulationError
 from s2nn.tools.environment import package_versions
@@ -131,16 +132,11 @@ def _counted(grid: Grid, net: NetUnderTest, plan: str, storage: str, config: Acc
     if path.is_file():
         return json.loads(path.read_text())
     runs = EngineSession(built, program, image, dram=grid.dram).run(net.inputs, result=net.golden)
-    layers: dict[str, dict[str, int]] = {}
-    for run in runs:
-        for name, counters in run.layers:
-            sums = layers.setdefault(name, dict.fromkeys(counters, 0))
-            for counter, value in counters.items():
-                sums[counter] += value
+    layers = dict(by_layer([step for run in runs for step in run.steps]))
     windows = dict.fromkeys(layers, 0)
-    for fields, runs_layer in zip(descriptors(image), layer_runs(descriptors(image)), strict=True):
-        if runs_layer is not None:
-            windows[program.layers[fields["layer"]].name] += len(runs) * presented_windows(fields, program)
+    for number, of_layer in runs_by_layer(descriptors(image)).items():
+        presented = sum(presented_windows(fields, program) for fields in of_layer)
+        windows[program.layers[number].name] = len(runs) * presented
     spikes = {made.name: float(made_spikes.spikes.mean())
               for made, made_spikes in zip(program.layers, net.golden.layers, strict=False)}
     drams = [difference(DramStats.from_dict(run.dram["after"]), DramStats.from_dict(run.dram["before"]))

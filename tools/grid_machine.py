@@ -113,8 +113,7 @@ def achievable_bytes(config: AcceleratorConfig, dram: str) -> dict[str, float]:
 def presented_windows(fields: Mapping[str, int], program: Program) -> int:
     """Windows that a layer's descriptor presents to the array, active or not."""
     layer = program.layers[fields["layer"]]
-    side = 2 if layer.pool else 1
-    positions = side * fields["out_height"] * layer.conv_shape[2]
+    positions = layer.pool_side * fields["out_height"] * layer.conv_shape[2]
     taps = layer.kernel[0] * layer.kernel[1] if layer.shared_taps else 1
     passes = fields["in_chunks"] * fields["in_planes"]
     return fields["tiles"] * fields["planes"] * positions * passes * layer.groups_per_plane * taps

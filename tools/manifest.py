@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from s2nn.hw.spec.build import descriptors, layer_runs
+from s2nn.hw.spec.build import descriptors, runs_by_layer
 from s2nn.hw.spec.config import PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
@@ -199,9 +199,8 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
         padding_bytes=end - offset - len(section.data), sha256=hashlib.sha256(section.data).hexdigest(),
     ) for section, offset, end in zip(image.sections, offsets, ends, strict=True))
     steps = descriptors(image)
-    layers = tuple(_describe_layer(config, layer, [step for step, run in zip(steps, layer_runs(steps), strict=True)
-                                                   if run is not None and run.layer == index])
-                   for index, layer in enumerate(program.layers))
+    runs = runs_by_layer(steps)
+    layers = tuple(_describe_layer(config, layer, runs[index]) for index, layer in enumerate(program.layers))
     kinds = {"input_read": Opcode.LOAD_INPUT, "map_read": Opcode.LOAD_MAP, "map_write": Opcode.STORE_MAP}
     transfers = {name: sum(step["tile_beats"] for step in steps if step["opcode"] == opcode) * config.axi_bytes
                  for name, opcode in kinds.items()}

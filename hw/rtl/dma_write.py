@@ -22,7 +22,7 @@ def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
 class WriteDma(wiring.Component):
     """Cuts write requests into bursts and writes one after the other, each confirmed before the next begins.
 
-    Results are a few beats per tile, so the wait for the response costs nothing that would show in a run.
+    Logits are a few beats, and of a map a wait of the response follows each burst of up to 256 beats.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from s2nn.hw.spec.registers import COUNTERS, Stream
 
 #: Name of the steps that load the input; the others are named after the layers that they are done for.
 LOAD_INPUT = "load_input"
-#: Read streams as their counters spell them: descriptor, codebook, params, index, input.
+#: Read streams as their counters spell them.
 READ_STREAMS = tuple(stream.name.lower() for stream in Stream)
 #: Counters that `expected_activity` gives: all but the cycles.
 EXPECTED_COUNTERS = tuple(name for name in COUNTERS if not name.startswith("cycles."))
@@ -146,24 +146,18 @@ def image_work(config: AcceleratorConfig, program: Program, fields: Sequence[Map
             work = expected_work(config, layer, step, part, run.rows)
             if layer.kind == "conv":
                 fired = result.layers[run.layer].fired[number]  # (T, rows)
-                steps, rows = _steps(config, run), _computed(layer, run.rows)
+                steps, rows = _steps(config, run), layer.conv_rows(run.rows)
                 work["neuron.spikes"] = int(fired[steps, rows.start:rows.stop].sum())
             yield StepWork(name=layer.name, counters=work, lanes_with_spike=part)
 
 
 def _of_run(lanes_with_spike: NDArray[np.uint8], layer: Layer, run: LayerRun, *, planes: int) -> NDArray[np.uint8]:
     """The part of a layer's window lanes, (passes, blocks, lanes, H', W'), that one descriptor runs."""
-    rows = _computed(layer, run.rows)
+    rows = layer.conv_rows(run.rows)
     part = lanes_with_spike[..., rows.start:rows.stop, :]
     if run.chunk is None or layer.image_input:
         return part
     return part[run.chunk * planes:(run.chunk + 1) * planes]
-
-
-def _computed(layer: Layer, rows: range) -> range:
-    """Rows of the output before pooling."""
-    side = 2 if layer.pool else 1
-    return range(side * rows.start, side * rows.stop)
 
 
 def _steps(config: AcceleratorConfig, run: LayerRun) -> slice:
@@ -244,7 +238,7 @@ def expected_work(config: AcceleratorConfig, layer: Layer, fields: Mapping[str, 
     """On-chip counters of what one descriptor runs of a layer, without its spikes, from the `window_lanes` of its
     input and the rows of the output that it makes."""
     tiles, steps, is_conv = fields["tiles"], fields["steps"], layer.kind == "conv"
-    computed, width = _computed(layer, rows), layer.conv_shape[2]
+    computed, width = layer.conv_rows(rows), layer.conv_shape[2]
     active = lanes_with_spike > 0
     times = tiles * fields["planes"]  # every window is presented once per output tile and weight plane
     windows = times * int(active.sum())

@@ -12,14 +12,14 @@ REGION_BYTES = 1 << 16
 
 def place(config: AcceleratorConfig, image: MemoryImage) -> Addresses:
     """The addresses for an image."""
-    start = _aligned(len(image.to_bytes()))
+    start = _aligned(image.size_bytes)
     output = start + _aligned(_reach(config, image, Opcode.LOAD_INPUT))
     return Addresses(image=0, input=start, output=output, scratch=output + REGION_BYTES)
 
 
-def memory_bytes(config: AcceleratorConfig, image: MemoryImage) -> int:
+def memory_bytes(config: AcceleratorConfig, image: MemoryImage, addresses: Addresses) -> int:
     """The smallest memory that holds all of it."""
-    return place(config, image).scratch + _aligned(scratch_bytes(config, image))
+    return addresses.scratch + _aligned(scratch_bytes(config, image))
 
 
 def scratch_bytes(config: AcceleratorConfig, image: MemoryImage) -> int:

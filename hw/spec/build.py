@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode, Residual
+from s2nn.hw.spec.descriptor import DESCRIPTOR, LAYER_OPCODES, Opcode, Residual
 from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
@@ -15,7 +15,8 @@ from s2nn.hw.spec.schedule import Schedule, plan_run
 
 def build_image(config: AcceleratorConfig, program: Program, schedule: Schedule | None = None) -> MemoryImage:
     """Pack a program for a configuration; a program that the configuration cannot hold is refused."""
-    blank = bytes(DESCRIPTOR_BYTES * len(plan_run(config, program, schedule).steps))
+    plan = plan_run(config, program, schedule)
+    blank = bytes(DESCRIPTOR_BYTES * len(plan.steps))
     sections = [Section(SectionKind.DESCRIPTORS, 0, blank)]
     for index, layer in enumerate(program.layers):
         if layer.weights.codebook is not None:
@@ -29,7 +30,7 @@ def build_image(config: AcceleratorConfig, program: Program, schedule: Schedule 
         params=draft.offset(SectionKind.PARAMS, index),
         index=draft.offset(SectionKind.INDEX, index),
     ) for index, layer in enumerate(program.layers)]
-    words = [DESCRIPTOR.pack(fields) for fields in describe(config, program, offsets, schedule)]
+    words = [DESCRIPTOR.pack(fields) for fields in describe(config, program, offsets, plan)]
     data = b"".join(word.to_bytes(DESCRIPTOR_BYTES, "little") for word in words)
     return MemoryImage(config.digest, (Section(SectionKind.DESCRIPTORS, 0, data), *sections[1:]))
 
@@ -60,7 +61,7 @@ def layer_runs(fields: Sequence[Mapping[str, int]]) -> list[LayerRun | None]:
     found: list[LayerRun | None] = []
     top, chunk, layer = 0, 0, -1
     for descriptor in fields:
-        if descriptor["opcode"] not in (Opcode.CONV, Opcode.CLASSIFY):
+        if descriptor["opcode"] not in LAYER_OPCODES:
             found.append(None)
             continue
         if descriptor["layer"] != layer:
@@ -70,6 +71,15 @@ def layer_runs(fields: Sequence[Mapping[str, int]]) -> list[LayerRun | None]:
         found.append(LayerRun(layer=layer, rows=rows, chunk=chunk if is_partial else None))
         if not descriptor["store_membranes"]:
             top = rows.stop
+    return found
+
+
+def runs_by_layer(fields: Sequence[dict[str, int]]) -> dict[int, list[dict[str, int]]]:
+    """By layer the descriptors that run it: band by band, and in each band chunk by chunk."""
+    found: dict[int, list[dict[str, int]]] = {}
+    for descriptor in fields:
+        if descriptor["opcode"] in LAYER_OPCODES:
+            found.setdefault(descriptor["layer"], []).append(descriptor)
     return found
 
 
@@ -90,11 +100,7 @@ def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str,
     What the image does not hold comes from the manifest; that both belong together shows when the program is packed
     again.
     """
-    # By layer, the descriptors that run it: band by band, and in each band chunk by chunk.
-    by_layer: dict[int, list[dict[str, int]]] = {}
-    for fields in descriptors(image):
-        if fields["opcode"] in (Opcode.CONV, Opcode.CLASSIFY):
-            by_layer.setdefault(fields["layer"], []).append(fields)
+    by_layer = runs_by_layer(descriptors(image))
     if sorted(by_layer) != list(range(len(layers))) or not layers:
         raise ImageFormatError(f"must run each of the manifest's {len(layers)} layers", value=sorted(by_layer),
                                field="descriptors")

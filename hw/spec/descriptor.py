@@ -36,6 +36,10 @@ class Opcode(IntEnum):
     STORE_MAP = 5
 
 
+#: Opcodes of descriptors that run a layer; the others load or store a map.
+LAYER_OPCODES = (Opcode.CONV, Opcode.CLASSIFY)
+
+
 DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("opcode", 8, "one of Opcode"),
     Field("last", 1, "no descriptor follows"),

@@ -53,11 +53,11 @@ class MemoryImage:
 
     def offsets(self) -> list[int]:
         """Byte offset of each section."""
-        position = _aligned(_HEADER.size + _ENTRY.size * len(self.sections))
+        position = aligned(_HEADER.size + _ENTRY.size * len(self.sections))
         offsets = []
         for section in self.sections:
             offsets.append(position)
-            position += _aligned(len(section.data))
+            position += aligned(len(section.data))
         return offsets
 
     def offset(self, kind: SectionKind, layer: int = 0) -> int:
@@ -67,10 +67,15 @@ class MemoryImage:
                 return offset
         raise ImageFormatError("must contain the section", value=(kind.name, layer), source="memory image")
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole image."""
+        return self.offsets()[-1] + aligned(len(self.sections[-1].data))
+
     def to_bytes(self) -> bytes:
         """The image as the accelerator reads it from DRAM."""
         offsets = self.offsets()
-        table_bytes = _aligned(_HEADER.size + _ENTRY.size * len(self.sections))
+        table_bytes = aligned(_HEADER.size + _ENTRY.size * len(self.sections))
         table, payload = b"", b""
         for section, offset in zip(self.sections, offsets, strict=True):
             table += _ENTRY.pack(section.kind, section.layer, zlib.crc32(section.data), offset, len(section.data))
@@ -86,7 +91,8 @@ class MemoryImage:
         return head(zlib.crc32(head(0))) + payload
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """The size with its padding up to the alignment."""
     return ceil_div(size, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
@@ -107,7 +113,7 @@ def parse_image(data: bytes, *, config: AcceleratorConfig | None = None,
         raise refuse(f"must be {MAGIC!r}", magic, "magic")
     if version != VERSION:
         raise refuse(f"must be {VERSION}", version, "version")
-    table_bytes = _aligned(_HEADER.size + _ENTRY.size * num_sections)
+    table_bytes = aligned(_HEADER.size + _ENTRY.size * num_sections)
     if len(data) < table_bytes:
         raise refuse(f"must hold a table of {num_sections} sections", len(data), "size")
     cleared = _HEADER.pack(magic, version, num_sections, digest, 0, count, total, sha)

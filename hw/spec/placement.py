@@ -7,7 +7,6 @@ from s2nn.hw.spec.config import (
     CODEWORD_BYTES,
     GROUP_TAPS,
     MAX_ACTIVATION_PLANES,
-    PIXEL_BITS,
     AcceleratorConfig,
     ceil_div,
 )
@@ -16,7 +15,7 @@ from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.maps import MapPlacement
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
 from s2nn.hw.spec.program import Grouping, Layer, PoolOp, Program, ResidualOp
-from s2nn.hw.spec.schedule import Schedule, Step, plan_run
+from s2nn.hw.spec.schedule import Plan, Step, plan_run
 
 _NOTHING = {field.name: 0 for field in DESCRIPTOR.fields}
 
@@ -33,8 +32,13 @@ class SectionOffsets:
 def place_resident(config: AcceleratorConfig, program: Program) -> dict[str, int]:
     """First weight row of each layer that stays in the weight buffer from one image to the next."""
     first = 2 * config.weight_rows
-    sizes = {layer.name: num_tiles(config, layer) * tile_rows(layer) for layer in program.layers}
-    return {name: first + row for name, row in choose_resident(sizes, config.resident_rows).items()}
+    chosen = choose_resident(layer_rows(config, program), config.resident_rows)
+    return {name: first + row for name, row in chosen.items()}
+
+
+def layer_rows(config: AcceleratorConfig, program: Program) -> dict[str, int]:
+    """Rows that all tiles of each layer take in each weight bank."""
+    return {layer.name: num_tiles(config, layer) * tile_rows(layer) for layer in program.layers}
 
 
 def choose_resident(sizes: Mapping[str, int], rows: int) -> dict[str, int]:
@@ -91,8 +95,8 @@ def _check(config: AcceleratorConfig, program: Program, layer: Layer) -> None:
 
 
 def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionOffsets],
-             schedule: Schedule | None = None) -> list[dict[str, int]]:
-    """The descriptor fields of every step of the program's run, see `plan_run`.
+             plan: Plan | None = None) -> list[dict[str, int]]:
+    """The descriptor fields of every step of a plan; None: that of the default schedule.
 
     Raises `LoweringError` where the configuration cannot hold or express the program, and `ImageFormatError`
     (from the layout) where a number does not fit its field.
@@ -107,7 +111,7 @@ def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionO
                             value=program.steps, field="steps", source=program.name)
     for layer in program.layers:
         _check(config, program, layer)
-    plan = plan_run(config, program, schedule)
+    plan = plan or plan_run(config, program)
     # Under per_step all weights are fetched for every chunk: that is what it is there to measure.
     refetches = any(step.chunk is not None for step in plan.steps)
     resident = {} if refetches else place_resident(config, program)
@@ -129,7 +133,7 @@ def _describe_input(config: AcceleratorConfig, program: Program, step: Step) -> 
     channels, height, width = step.target.shape
     if channels > config.lanes:
         raise LoweringError(f"an input must have at most {config.lanes} channels", value=channels)
-    row_bytes = channels * width * (ceil_div(program.steps, PIXEL_BITS) if program.spike_input else 1)
+    row_bytes = program.input_row_bytes
     return _NOTHING | _target_fields(step.target) | {
         "opcode": Opcode.LOAD_INPUT, "layer": step.layer,
         "in_height": height, "in_width": width, "in_channels": channels,
@@ -187,7 +191,7 @@ def _describe_layer(config: AcceleratorConfig, program: Program, step: Step, wei
     groups_y, groups_x = layer.kernel if gather else layer.kernel_groups
     taps = (1, 1) if gather else ((size - 1) % 3 + 1 for size in layer.kernel)
     last_taps_y, last_taps_x = taps
-    top = (2 if layer.pool else 1) * step.rows.start * layer.stride - layer.pad - step.source_top
+    top = layer.conv_rows(step.rows).start * layer.stride - layer.pad - step.source_top
     # A walk over the inputs goes block by block, `lanes` groups in each: channels, or sets of nine gathered words.
     walk = layer.groups_per_plane if gather else layer.in_shape[0]
     block_rows, block_phase = divmod(config.lanes * weights.symbol_bits, GROUP_TAPS)

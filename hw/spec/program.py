@@ -214,7 +214,16 @@ class Layer:
     def conv_shape(self) -> Shape:
         """Output (channels, height, width) before pooling; positions that pooling drops are not computed."""
         c, h, w = self.out_shape
-        return (c, 2 * h, 2 * w) if self.pool else self.out_shape
+        return c, self.pool_side * h, self.pool_side * w
+
+    @property
+    def pool_side(self) -> int:
+        """Rows, and columns, of computed positions that one position of the output is made of."""
+        return 2 if self.pool else 1
+
+    def conv_rows(self, rows: range) -> range:
+        """Rows before pooling that these rows of the output are made of."""
+        return range(self.pool_side * rows.start, self.pool_side * rows.stop)
 
     @property
     def weight_bits(self) -> int:
@@ -302,6 +311,12 @@ class Program:
     def in_shape(self) -> Shape:
         """(channels, height, width) of the input."""
         return self.layers[0].in_shape
+
+    @property
+    def input_row_bytes(self) -> int:
+        """Bytes of one row of the packed input (hw/spec/packing.py): a pixel, or eight steps of spikes, a byte."""
+        channels, _, width = self.in_shape
+        return channels * width * (ceil_div(self.steps, PIXEL_BITS) if self.spike_input else 1)
 
     @property
     def num_classes(self) -> int:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from math import gcd
 from typing import Literal
 
-from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import MAX_TRANSFER_BEATS, Opcode
+from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import LAYER_OPCODES, MAX_TRANSFER_BEATS, Opcode
 from s2nn.hw.spec.errors import ConfigError, LoweringError
+from s2nn.hw.spec.image import aligned
 from s2nn.hw.spec.maps import DoesNotFitError, MapPlacement, free_base, last_reader, place_maps, unplaced
 from s2nn.hw.spec.packing import num_tiles
 from s2nn.hw.spec.program import INPUT, Layer, Program
@@ -24,8 +25,6 @@ MapsPolicy = Literal["auto", "spilled"]
 
 #: Rows of a band are a multiple of it: a map on chip is then entered at a whole row of its banks.
 _BAND_ROWS = 3
-#: What the scratch region's maps are aligned to, in bytes.
-_SCRATCH_ALIGNMENT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ class Step:
     @property
     def is_layer(self) -> bool:
         """Whether a layer runs; otherwise something is loaded or stored."""
-        return self.opcode in (Opcode.CONV, Opcode.CLASSIFY)
+        return self.opcode in LAYER_OPCODES
 
 
 @dataclass(frozen=True)
@@ -106,25 +105,25 @@ def plan_run(config: AcceleratorConfig, program: Program, schedule: Schedule | N
     for name in made[1:]:
         if name in spilled:
             scratch[name] = end
-            size = drafts[name].rows_bytes(config, drafts[name].shape[1])
-            end += ceil_div(size, _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
+            end += aligned(drafts[name].rows_bytes(config, drafts[name].shape[1]))
     return Plan(steps=steps, scratch=scratch, scratch_bytes=end)
 
 
 def simplest(config: AcceleratorConfig, program: Program, schedule: Schedule) -> Schedule:
     """The first schedule, in the order (maps on chip, spilled, and these per step), with the same steps as this one."""
+    if schedule == Schedule():  # the first of all
+        return schedule
     steps = plan_run(config, program, schedule).steps
-    for per_step in (False, True):
-        for maps in ("auto", "spilled"):
-            candidate = Schedule(per_step=per_step, maps=maps)
-            if candidate == schedule:
-                return schedule
-            try:
-                if plan_run(config, program, candidate).steps == steps:
-                    return candidate
-            except LoweringError:
-                continue
-    return schedule
+
+    def has_these_steps(other: Schedule) -> bool:
+        try:
+            return plan_run(config, program, other).steps == steps
+        except LoweringError:
+            return False
+
+    policies: tuple[MapsPolicy, ...] = ("auto", "spilled")
+    candidates = (Schedule(per_step=per_step, maps=maps) for per_step in (False, True) for maps in policies)
+    return next(other for other in candidates if other == schedule or has_these_steps(other))
 
 
 class _Planner:
@@ -174,14 +173,11 @@ class _Planner:
 
     def _source_rows(self, layer: Layer, band: range) -> range:
         """Rows of the source that a band of the output needs; of the input such that its bytes begin on a beat."""
-        side = 2 if layer.pool else 1
-        top = max(0, side * band.start * layer.stride - layer.pad)
-        bottom = (side * band.stop - 1) * layer.stride - layer.pad + layer.kernel[0]
+        computed = layer.conv_rows(band)
+        top = max(0, computed.start * layer.stride - layer.pad)
+        bottom = (computed.stop - 1) * layer.stride - layer.pad + layer.kernel[0]
         if layer.source == INPUT:
-            channels, _, width = layer.in_shape
-            values = ceil_div(self._program.steps, PIXEL_BITS) if self._program.spike_input else 1
-            beats = self._config.axi_bytes // gcd(self._config.axi_bytes, channels * width * values)
-            top -= top % beats
+            top -= top % (self._config.axi_bytes // gcd(self._config.axi_bytes, self._program.input_row_bytes))
         return range(top, max(top + 1, min(bottom, layer.in_shape[1])))
 
     def _spilled_bands(self, layer: Layer, band: range) -> dict[str, MapPlacement]:
@@ -231,7 +227,7 @@ class _Planner:
         return replace(rest, base=whole.base + top // _BAND_ROWS * whole.row_stride)
 
     def _check_membranes(self, layer: Layer, band: range) -> None:
-        words = num_tiles(self._config, layer) * len(band) * (2 if layer.pool else 1) * layer.conv_shape[2]
+        words = num_tiles(self._config, layer) * len(layer.conv_rows(band)) * layer.conv_shape[2]
         if words > self._config.membrane_words:
             raise LoweringError(f"membranes must fit membrane_words = {self._config.membrane_words} under per_step",
                                 value=words, field=f"layer {layer.name}", source=self._program.name)

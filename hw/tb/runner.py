@@ -80,7 +80,7 @@ def simulate_rtl(config: AcceleratorConfig, design: Path, image: MemoryImage, in
     packed = [np.frombuffer(packing.pack_input(config, data), dtype=np.uint8) for data in inputs]
     job = {
         "clock_period_ps": config.clock_period_ps, "data_bits": 8 * config.axi_bytes, "dram": dram,
-        "memory_bytes": memory_map.memory_bytes(config, image),
+        "memory_bytes": memory_map.memory_bytes(config, image, addresses),
         "image": str(run_dir / "image.bin"), "inputs": str(run_dir / "inputs.npy"),
         "result": str(run_dir / "result.json"), "image_address": addresses.image,
         "descriptor_offset": image.offset(SectionKind.DESCRIPTORS), "input_address": addresses.input,

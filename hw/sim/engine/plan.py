@@ -49,7 +49,7 @@ def block_costs(layer: Layer, lanes_with_spike: NDArray[np.uint8]) -> Costs:
     """
     active = np.count_nonzero(lanes_with_spike, axis=2).astype(np.uint8)  # (passes, blocks, H', W')
     passes, blocks, height, width = active.shape
-    side = 2 if layer.pool else 1
+    side = layer.pool_side
     windows = active.reshape(passes, blocks, height // side, side, width // side, side)
     return np.ascontiguousarray(windows.transpose(2, 4, 3, 5, 0, 1)).reshape(height * width, passes, blocks)
 

@@ -83,7 +83,8 @@ class EngineSession:
         addresses = memory_map.place(config, image)
         self._memory = BusMemory(
             library(), data_bits=config.axi_data_bits, clock_period_ps=config.clock_period_ps,
-            size_bytes=memory_map.memory_bytes(config, image), dram=dram, controller=controller, stalls=stalls,
+            size_bytes=memory_map.memory_bytes(config, image, addresses), dram=dram, controller=controller,
+            stalls=stalls,
             regions=memory_map.regions(config, image, addresses))
         self._core = Core(config, self._descriptors, self._memory, addresses=addresses,
                           descriptor_offset=image.offset(SectionKind.DESCRIPTORS), record_trace=record_trace)
