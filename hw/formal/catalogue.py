@@ -74,7 +74,7 @@ def _streams() -> list[Proof]:
         proof("pool", lambda: PoolUnit(s), "smallest", "o", inputs=["i"], settled=["i_pool", "i_sum", "i_chunks"],
               addition=streams.pool_begins_empty),
         proof("residual", lambda: ResidualUnit(s), "smallest", "o", inputs=["i", "i_residual_words"],
-              settled=["i_residual", "i_residual_planes", "i_planes"]),
+              settled=["i_residual", "i_residual_planes", "i_planes"], addition=streams.residual_layer_comes_first),
         proof("neuron", lambda: NeuronArray(s), "smallest", "o", settled=["i_descriptor"]),
         proof("neuron.logits", lambda: NeuronArray(s), "smallest", "o_logits", mode="bmc", depth=16,
               settled=["i_descriptor"]),

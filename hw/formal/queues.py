@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Module, Mux
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import fifo
 
 from s2nn.hw.formal.harness import Property, past
@@ -67,7 +67,10 @@ class LibraryQueue(Property):
 
 
 class WordsThroughWriter(Property):
-    """Without pool and residual, each word that the spike writer takes is written once, in order."""
+    """Without pool and residual, each word that the spike writer takes is written once, in order.
+
+    A layer begins before its first word, and only while no word is inside.
+    """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         super().__init__()
@@ -78,6 +81,12 @@ class WordsThroughWriter(Property):
         self.prove_about(m, dut)
         settle(self, m, dut.i_descriptor, name="descriptor")
         m.d.comb += [Assume(~dut.i_descriptor.pool), Assume(dut.i_descriptor.residual == Residual.NONE)]
-        board = Scoreboard(self, m, put=dut.i.valid & dut.i.ready, put_payload=dut.i.payload, capacity=3,
-                           get=dut.o_write_enable.any(), get_payload=dut.o_write_word)
-        m.d.comb += Assert(dut.o_busy == (board.level != 0), "busy while a word is inside")
+        writes = dut.o_write_enable.any()
+        board = Scoreboard(self, m, put=dut.i.valid & dut.i.ready, put_payload=dut.i.payload, capacity=4,
+                           get=writes, get_payload=dut.o_write_word)
+        started = Signal(name="started")
+        m.d.sync += started.eq(started | dut.i_start)
+        m.d.comb += [
+            Assume(~dut.i.valid | started), Assume(~dut.i_start | (~dut.i.valid & (board.level == 0))),
+            Assert(dut.o_busy == (board.level != writes), "busy while a word inside is not being written"),
+        ]

@@ -16,8 +16,8 @@ class RunEnds(Property):
     """Whatever the sequencer waits for comes within `patience` cycles; so a run of `layers` layers ends in time, and
     after an error it ends within `patience` + 2 cycles.
 
-    What it waits for: a descriptor, the input, the loop nest, the pipeline, logits of a classifier, the write's end,
-    and after an error that both DMAs are idle. Errors may come in any cycle of a run.
+    What it waits for: a descriptor, the input, the loop nest, the pipeline, what is to be written (logits or a map),
+    the write's end, and after an error that both DMAs are idle. Errors may come in any cycle of a run.
     """
 
     def __init__(self, config: AcceleratorConfig, *, patience: int, layers: int) -> None:
@@ -27,11 +27,13 @@ class RunEnds(Property):
     def laws(self, m: Module) -> None:
         dut: Any = Sequencer(self._config)
         self.prove_about(m, dut)
-        running, opcode = Signal(name="running"), Signal(8, name="opcode")
+        running, stores = Signal(name="running"), Signal(name="stores")  # stores: the step ends with a write
+        asked = dut.i_descriptor
         taken, since_start, since_error = Signal(8), Signal(8), Signal(8)
         begins = dut.o_start_input | dut.o_start_layer
         with m.If(dut.o_take):
-            m.d.sync += [opcode.eq(dut.i_descriptor.opcode), taken.eq(taken + 1)]
+            m.d.sync += [stores.eq(Mux(asked.opcode == Opcode.CLASSIFY, ~asked.store_membranes,
+                                       asked.opcode == Opcode.STORE_MAP)), taken.eq(taken + 1)]
         with m.If(dut.o_engine_start):
             m.d.sync += [running.eq(1), taken.eq(0), since_start.eq(0)]
         with m.Elif(dut.o_done):
@@ -48,18 +50,17 @@ class RunEnds(Property):
 
         in_layer = Signal(name="in_layer")  # the current layer has begun, and the next is not yet taken
         m.d.sync += in_layer.eq(Mux(dut.o_take | dut.o_done, 0, in_layer | begins))
-        classifies = opcode == Opcode.CLASSIFY
         writes = dut.o_cause == Cause.WAIT_WRITE
         in_time("descriptor", running & (dut.o_cause == Cause.SEQUENCE) & ~dut.o_discard, dut.i_descriptor_valid)
         in_time("input", in_layer, ~dut.i_input_busy)
         in_time("layer", in_layer, ~dut.i_loop_busy & ~dut.i_pipeline_busy)
-        in_time("logits", in_layer & classifies & ~writes, dut.i_logits_valid)
+        in_time("writes", in_layer & stores & ~writes, dut.i_writes_valid)
         in_time("write", in_layer & writes, dut.i_write_done)
         in_time("idle", dut.o_discard, dut.i_read_idle & dut.i_write_idle)
         m.d.comb += [
-            Assume((dut.i_descriptor.opcode >= Opcode.LOAD_INPUT) & (dut.i_descriptor.opcode <= Opcode.CLASSIFY)),
-            Assume(dut.i_descriptor.last == (taken == self._layers - 1)),
-            Assume(~dut.i_logits_valid | classifies),  # only a classifier has logits
+            Assume((asked.opcode >= min(Opcode)) & (asked.opcode <= max(Opcode))),
+            Assume(asked.last == (taken == self._layers - 1)),
+            Assume(~dut.i_writes_valid | stores),  # nothing else has anything to write
             Assert(since_start <= self._layers * (4 * self._patience + 6) + self._patience + 4, "a run ends"),
             Assert(since_error <= self._patience + 1, "an error ends the run"),
             Assert(~dut.o_done | ~dut.o_busy, "done is not busy"),
@@ -87,6 +88,7 @@ class ErrorEndsRun(Property):
         finishing = past(m, past(m, dut.o_busy, name="busy1") & ~aborts, name="finishing")
         m.d.comb += [
             Assert(state < len(states), "the sequencer is in one of its states"),
+            Assert(dut.o_discard == ((state == states["ABORT"]) | (state == states["DONE"])), "it discards at the end"),
             Assert(~struck | aborts | (dut.o_done & finishing), "an error aborts"),
             Assert(~(struck & aborts) | (dut.o_error_code != ErrorCode.NONE), "the error is kept"),
             Assert(~idle | dut.o_done, "the run ends when both are idle"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 
 from s2nn.hw.formal.harness import Property, past
@@ -14,8 +14,10 @@ from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.pe_array import PEArray
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.registers import RegisterFile
+from s2nn.hw.rtl.residual import ResidualUnit
 from s2nn.hw.rtl.scanner import ActivityScanner
 from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.descriptor import Residual
 from s2nn.hw.spec.registers import Stream
 
 #: What a proof adds of its own, told the component and its inside.
@@ -68,6 +70,18 @@ def loop_nest_begins_once(m: Module, dut: LoopNest, inside: Inside) -> None:
 def pool_begins_empty(m: Module, dut: PoolUnit, inside: Inside) -> None:
     """The sequencer starts a layer only when no word is inside."""
     m.d.comb += Assume(~(dut.i_start & dut.i.valid))
+
+
+def residual_layer_comes_first(m: Module, dut: ResidualUnit, inside: Inside) -> None:
+    """The layer is there a cycle before its first word; then the registers say what the plane is."""
+    started, plane = past(m, Const(1), name="started"), inside.signal("plane")
+    has_residual = dut.i_residual != Residual.NONE
+    m.d.comb += [
+        Assume(started | ~dut.i.valid),
+        Assert(~started | (inside.signal("is_first") == (plane == 0)), "the first plane is known"),
+        Assert(~started | (inside.signal("adds_plane") == (has_residual & (plane != dut.i_residual_planes))),
+               "a plane that the map still has is known"),
+    ]
 
 
 class RequestsWait(Property):

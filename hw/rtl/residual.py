@@ -33,7 +33,7 @@ class ResidualUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plane, passed = Signal.like(self.i_planes), Signal(self._config.word_bits)
+        plane, passed = Signal.like(self.i_planes, name="plane"), Signal(self._config.word_bits)
         carry, x = Signal(self._config.word_bits), Signal(self._config.word_bits)
         # Registers that say what the plane is: they go with the plane that comes next.
         next_plane = Signal.like(plane)
