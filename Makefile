@@ -41,8 +41,8 @@ setup: $(STAMP) ## create the virtual environment and install what is missing
 sim: $(STAMP) ## run the committed nets in the RTL; tables and plots under build/run
 	@$(RUN) s2nn run $(ARGS)
 
-test: $(STAMP) ## run the tests (ARGS='-m "not slow"' for the quick ones)
-	@$(RUN) pytest $(ARGS)
+test: $(STAMP) ## run the tests (ARGS='-m "not slow"' for the quick ones), a worker per core and at most four
+	@$(RUN) OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 export: $(STAMP) ## pack the committed checkpoints into memory images
 	@$(RUN) s2nn export $(ARGS)

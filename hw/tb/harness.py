@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from s2nn.hw.spec.atomic import write_text_atomic
 from s2nn.hw.tb import axi_native, simulator
 
 TOP = "harness"
@@ -69,8 +70,7 @@ def write_harness(side_file: Path, folder: Path) -> Path:
              "  input wire [31:0] run_index", "  output wire [15:0] layer"]
     of_memory = [f"      .s_axi_{port['name'].removeprefix(_BUS)}({port['name']})" for port in bus]
     path = folder / f"{TOP}.sv"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(_TEMPLATE.format(
+    write_text_atomic(path, _TEMPLATE.format(
         design=side["top"], top=TOP, ports=",\n".join(lines), probe_high=ports["probe"]["width"] - 1,
         wires="\n".join(f"  {_wire(port)};" for port in bus),
         connections=",\n".join(f"    .{name}({name})" for name in ports),

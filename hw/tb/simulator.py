@@ -8,12 +8,14 @@ Python finds its functions in `ctypes.CDLL(None)`. With a clock in HDL (`timing=
 rising edge, with a clock driven by cocotb those before it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -116,8 +118,9 @@ def build(
 
     `public` adds (module, variable) pairs to the ports of the top level, `extra_args` go to Verilator. `cpp_sources`
     are linked in: .cpp files, and every header of ours that they include. `timing` allows delays in HDL, `waves`
-    compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Raises ToolError if a tool is missing or
-    fails, SimulationError if a source or the top level is missing.
+    compiles VCD tracing in. The compiler's output is `build_dir/build.log`. Processes that build into one folder wait
+    for each other. Raises ToolError if a tool is missing or fails, SimulationError if a source or the top level is
+    missing.
     """
     sources, cpp = [Path(source) for source in verilog_sources], [Path(source) for source in cpp_sources]
     for source in (*sources, *cpp):
@@ -134,32 +137,41 @@ def build(
               [source.read_text() for source in cpp], _CPP_FLAGS]
     digest = _digest(inputs)
     runner.build_dir, runner.hdl_toplevel = build_dir, toplevel
-    if stamp.is_file() and stamp.read_text() == digest and (build_dir / toplevel).is_file():
-        return runner
-    stamp.unlink(missing_ok=True)
-    runtime = build_dir.parent / f"verilated-{_digest([timing, waves, _MAKE_VARIABLES, _VERILATOR_FLAGS])[:16]}"
-    for stale in build_dir.glob(_RUNTIME_OBJECTS):
-        stale.unlink()
-    for compiled in runtime.glob(_RUNTIME_OBJECTS):
-        shutil.copy(compiled, build_dir)
-    if cpp:
-        arguments += [*map(str, _compile_cpp(cpp, build_dir)), "-LDFLAGS", "-rdynamic"]
-    try:
-        runner.build(
-            sources=sources,
-            hdl_toplevel=toplevel,
-            parameters=dict(parameters or {}),
-            build_args=arguments,
-            build_dir=build_dir,
-            timescale=("1ns", "1ps"),
-            waves=waves,
-            log_file=log_file,
-        )
-    except RuntimeError as error:
-        raise ToolError(f"Verilator must build {toplevel}; the end of {log_file}:\n{_tail(log_file)}") from error
-    _keep_runtime(build_dir, runtime)
-    stamp.write_text(digest)
+    with _only_one(build_dir):
+        if stamp.is_file() and stamp.read_text() == digest and (build_dir / toplevel).is_file():
+            return runner
+        stamp.unlink(missing_ok=True)
+        runtime = build_dir.parent / f"verilated-{_digest([timing, waves, _MAKE_VARIABLES, _VERILATOR_FLAGS])[:16]}"
+        for stale in build_dir.glob(_RUNTIME_OBJECTS):
+            stale.unlink()
+        for compiled in runtime.glob(_RUNTIME_OBJECTS):
+            shutil.copy(compiled, build_dir)
+        if cpp:
+            arguments += [*map(str, _compile_cpp(cpp, build_dir)), "-LDFLAGS", "-rdynamic"]
+        try:
+            runner.build(
+                sources=sources,
+                hdl_toplevel=toplevel,
+                parameters=dict(parameters or {}),
+                build_args=arguments,
+                build_dir=build_dir,
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                log_file=log_file,
+            )
+        except RuntimeError as error:
+            raise ToolError(f"Verilator must build {toplevel}; the end of {log_file}:\n{_tail(log_file)}") from error
+        _keep_runtime(build_dir, runtime)
+        stamp.write_text(digest)
     return runner
+
+
+@contextmanager
+def _only_one(build_dir: Path) -> Iterator[None]:
+    """No other process, or thread, is in here with the same folder."""
+    with (build_dir / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
+        yield
 
 
 def _compile_cpp(sources: Sequence[Path], build_dir: Path) -> list[Path]:

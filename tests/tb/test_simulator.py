@@ -1,6 +1,8 @@
 """The Verilator runner: port lists, reuse of builds, and failures as typed errors."""
 
+import fcntl
 import shutil
+import threading
 
 import pytest
 
@@ -89,6 +91,22 @@ def test_builds_are_reused_and_failures_reported(tmp_path, build_root, monkeypat
     assert binary.stat().st_mtime_ns == built
     with pytest.raises(SimulationError, match="must"):
         simulator.run(runner, toplevel="and_gate", test_module="bench_and", test_dir=tmp_path / "run2")
+
+
+@pytest.mark.rtl
+def test_builds_into_one_folder_wait_for_each_other(tmp_path, build_root):
+    source = tmp_path / "and_gate.v"
+    source.write_text(AND_GATE)
+    options = {"verilog_sources": [source], "toplevel": "and_gate", "build_dir": build_root / "and_gate"}
+    simulator.build(**options)
+    second = threading.Thread(target=simulator.build, kwargs=options, daemon=True)
+    with (build_root / "and_gate" / "build.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second.start()
+        second.join(timeout=0.5)
+        assert second.is_alive()
+    second.join(timeout=60)
+    assert not second.is_alive()
 
 
 @pytest.mark.rtl
