@@ -17,7 +17,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,30 @@ class Dataset:
         images, labels = self.train_images.numpy(), self.train_labels.numpy()
         return _split(self.name, images, labels, fraction=fraction, seed=seed,
                       note=f"validation: {fraction:g} of every class of the training part ({self.split})")
+
+
+    def with_fewer(self, count: int, *, seed: int) -> "Dataset":
+        """The same with about `count` training images, the classes' shares kept; all of them if there are no more."""
+        if count >= len(self.train_images):
+            return self
+        _, kept = stratified_split(self.train_labels.numpy(), fraction=count / len(self.train_images), seed=seed)
+        return replace(self, train_images=self.train_images[kept], train_labels=self.train_labels[kept],
+                       split=f"{self.split}; {len(kept)} of {len(self.train_images)} training images, seed {seed}")
+
+    def cross_validated(self, fold: int, folds: int, *, seed: int = 0) -> "Dataset":
+        """Both parts together, split anew: of `folds` stratified parts number `fold`, from 0, is the test part."""
+        if folds < 2 or not 0 <= fold < folds:
+            raise DataError(f"must lie in 0..{folds - 1}, of at least two folds", value=fold, field="fold",
+                            source=self.name)
+        images = torch.cat([self.train_images, self.test_images])
+        labels = torch.cat([self.train_labels, self.test_labels])
+        rng, part = np.random.default_rng(seed), np.empty(len(labels), dtype=np.int64)
+        for label in labels.unique().tolist():
+            members = rng.permutation(np.flatnonzero(labels.numpy() == label))
+            part[members] = (np.arange(len(members)) + label) % folds
+        train, test = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        return replace(self, train_images=images[train], train_labels=labels[train], test_images=images[test],
+                       test_labels=labels[test], split=f"fold {fold} of {folds}, stratified, seed {seed}")
 
 
 def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

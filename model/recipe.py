@@ -22,7 +22,9 @@ from s2nn.model.os_quant import Assignment
 from s2nn.model.strict import build
 
 RECIPE_SUFFIX = ".yaml"
-_LATER_FIELDS = ("latent_decay", "assignment", "distillation")
+_LATER_FIELDS = ("latent_decay", "assignment", "distillation", "warmup_epochs", "gradient_clip", "train_images")
+#: Training images and epochs of `Recipe.fast`.
+FAST_IMAGES, FAST_EPOCHS = 1000, 3
 _LATER_CODEBOOK_FIELDS = ("source", "twin")
 
 
@@ -95,6 +97,9 @@ class Recipe:
     distillation : what the net learns from a full-precision teacher, see `s2nn.model.distill`.
     label_smoothing : of the cross-entropy on the logits.
     seed : weights, codebooks, order and augmentation.
+    warmup_epochs : over so many first epochs the learning rate rises in a straight line, before its cosine.
+    gradient_clip : largest norm of the whole gradient; 0 does not clip.
+    train_images : train on so many images only, as many of each class, chosen by the seed; None: on all.
     short_epochs, short_time_steps : so many first epochs run with fewer time steps; they cost accordingly less.
     bf16 : autocast the forward pass to bfloat16.
     """
@@ -117,6 +122,9 @@ class Recipe:
     short_epochs: int = 0
     short_time_steps: int = 1
     bf16: bool = False
+    warmup_epochs: int = 0
+    gradient_clip: float = 0.0
+    train_images: int | None = None
 
     def __post_init__(self):
         for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
@@ -133,8 +141,13 @@ class Recipe:
         if self.net.full_precision and not self.distillation.is_off:
             raise ConfigError("must be none for a full-precision net", value=self.distillation.loss,
                               field="distillation.loss")
-        if self.latent_decay < 0:
-            raise ConfigError("must be at least 0", value=self.latent_decay, field="latent_decay")
+        for name in ("latent_decay", "gradient_clip"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError("must be at least 0", value=getattr(self, name), field=name)
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise ConfigError("must lie in 0..epochs-1", value=self.warmup_epochs, field="warmup_epochs")
+        if self.train_images is not None and self.train_images < 1:
+            raise ConfigError("must be null or at least 1", value=self.train_images, field="train_images")
         if not 0 <= self.codebook.start_epoch < self.epochs:
             raise ConfigError("must lie in 0..epochs-1", value=self.codebook.start_epoch, field="codebook.start_epoch")
 
@@ -159,14 +172,31 @@ class Recipe:
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
+    def fast(self) -> "Recipe":
+        """The same recipe in a minute or so, to see that it runs: its accuracy says nothing.
+
+        `FAST_IMAGES` training images and `FAST_EPOCHS` epochs at most; codebooks start, and short epochs and warm-up
+        end, so much earlier.
+        """
+        epochs = min(self.epochs, FAST_EPOCHS)
+
+        def shorter(count: int) -> int:
+            return min(count, epochs - 1, -(-count * epochs // self.epochs))
+
+        return replace(self, epochs=epochs, short_epochs=shorter(self.short_epochs),
+                       warmup_epochs=shorter(self.warmup_epochs), train_images=min(self.train_images or FAST_IMAGES,
+                                                                                   FAST_IMAGES),
+                       codebook=replace(self.codebook, start_epoch=shorter(self.codebook.start_epoch)))
+
     def with_format(self, weights: str) -> "Recipe":
         """The same recipe for another weight format: "fp", "binary", or "eta2" .. "eta6".
 
-        Only the last keeps the net's `etas`; "fp", which is what teachers are, drops the distillation.
+        Only the last keeps the net's `etas`; "fp", which is what teachers are, drops whatever says how weights are
+        compressed, so that recipes which differ in that alone have one teacher.
         """
         if weights == "fp":
-            return replace(self, net=replace(self.net, eta=None, etas={}, full_precision=True),
-                           distillation=Distillation())
+            return replace(self, net=replace(self.net, eta=None, etas={}, full_precision=True), latent_decay=0.0,
+                           distillation=Distillation(), assignment=Assignment(), codebook=CodebookRecipe())
         if weights == "binary":
             return replace(self, net=replace(self.net, eta=None, etas={}, full_precision=False))
         if weights[:3] != "eta" or not weights[3:].isdigit():

@@ -11,7 +11,7 @@ from s2nn.hw.spec.errors import ConfigError
 def typed(value: Any, expected: Any, key: str, source: object) -> Any:
     """The value if it has the declared type; an int is accepted as a float, a bool only as a bool, a list as a tuple.
 
-    The values of a mapping are held to their type as well, its keys must be strings.
+    Members of a list and values of a mapping are held to their type as well; keys must be strings.
     """
     generic = getattr(expected, "__origin__", None)  # of tuple[int, int, int] and dict[str, int]
     options = (generic,) if generic else getattr(expected, "__args__", (expected,))
@@ -21,20 +21,21 @@ def typed(value: Any, expected: Any, key: str, source: object) -> Any:
         return float(value)
     accepted = tuple(option for option in options if option is not type(None))
     if isinstance(value, list) and tuple in accepted:
-        return tuple(value)
+        return tuple(typed(member, expected.__args__[0], key, source) for member in value)
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
         raise ConfigError(f"must be {names}", value=value, field=key, source=source)
     if isinstance(value, dict):
-        return {typed(k, str, key, source): typed(v, expected.__args__[1], f"{key}.{k}", source)
-                for k, v in value.items()}
+        inner = expected.__args__[1] if generic else object
+        return {typed(k, str, key, source): typed(v, inner, f"{key}.{k}", source) for k, v in value.items()}
     return value
 
 
 def build(cls: type, values: Any, *, prefix: str, source: object) -> Any:
     """A (nested) dataclass from a mapping, with strict keys."""
     if not isinstance(values, dict):
-        raise ConfigError("must be a mapping of keys to values", value=values, field=prefix or None, source=source)
+        raise ConfigError("must be a mapping of keys to values", value=values, field=prefix.rstrip(".") or None,
+                          source=source)
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]
     arguments = {}

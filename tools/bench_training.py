@@ -21,7 +21,7 @@ from s2nn.model.nets import SpikingNet
 from s2nn.model.os_quant import AS_PRINTED, NEAREST, RULES, Assignment
 from s2nn.model.recipe import CodebookRecipe, Recipe
 from s2nn.model.teacher import FULL_PRECISION
-from s2nn.model.train import Trainer
+from s2nn.model.trainer import Trainer
 from s2nn.tools.environment import package_versions
 from s2nn.tools.simulation import Tell
 

@@ -1,7 +1,7 @@
 """The command line of s2nn. Each command parses its options and calls one function; heavy imports happen inside.
 
 Commands around DRAM are in `cli_memory`, those on nets of full size in `cli_grid`, about nets as such in `cli_nets`,
-measurements in `cli_bench`, proofs in `cli_formal`.
+on training in `cli_training`, measurements in `cli_bench`, proofs in `cli_formal`.
 
 Bad input ends a command with the rule, the value and where it was found, and exit status 1; `--json` puts one JSON
 document on standard output, and nothing else.
@@ -16,7 +16,7 @@ import typer
 
 from s2nn.hw.spec.config import preset
 from s2nn.hw.spec.errors import SimulationError
-from s2nn.tools import cli_bench, cli_formal, cli_grid, cli_memory, cli_nets
+from s2nn.tools import cli_bench, cli_formal, cli_grid, cli_memory, cli_nets, cli_training
 from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 
@@ -28,6 +28,7 @@ main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions
 main.add_typer(cli_memory.commands)
 main.add_typer(cli_grid.commands)
 main.add_typer(cli_nets.commands)
+main.add_typer(cli_training.commands)
 main.add_typer(cli_formal.commands)
 main.add_typer(cli_bench.commands, name="bench")
 
@@ -167,52 +168,6 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
         manifests[str(folder)] = manifest
     output.show(*(manifest_table(folder, manifest) for folder, manifest in manifests.items()))
     output.result({folder: manifest.to_json() for folder, manifest in manifests.items()})
-
-
-@main.command()
-@refuses_bad_input
-def train(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a recipe.")] = "mnist5k", *,
-          weights: Annotated[list[str] | None, typer.Option(
-              help="Weight format, again for more: fp, binary, eta2 .. eta6.", show_default="binary and eta4")] = None,
-          out: Annotated[Path, typer.Option(help="Folder; each format gets one below it.")] = BUILD / "train",
-          seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-          device: Annotated[str, typer.Option(help="cpu, cuda, mps, ...")] = "cpu",
-          resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last epoch.")] = False,
-          data: Data = None, as_json: Json = False) -> None:
-    """Train a net and its 1-bit twin from the same recipe.
-
-    Example: s2nn train digits --weights eta4 --seed 1
-    """
-    from s2nn.tools.training import train_formats
-
-    output = Output(as_json=as_json)
-    results = train_formats(recipe, weights or ["binary", "eta4"], out=out, console=output.progress_console, seed=seed,
-                            device=device, data_root=data, resume=resume)
-    for result in results:
-        output.show(f"{result['weight_format']}: {100 * result['test_accuracy']:.2f} % on the held-out split, "
-                    f"{result['checkpoint']}")
-    output.result(results)
-
-
-@main.command()
-@refuses_bad_input
-def evaluate(checkpoint: Annotated[str, typer.Argument(help="Shipped name or path.")], *,
-             config: Config = DEFAULT_CONFIG,
-             images: Annotated[int | None, typer.Option(min=1, help="Test images.", show_default="all")] = None,
-             data: Data = None, as_json: Json = False) -> None:
-    """Accuracy of a checkpoint on the held-out split, as floats and as the accelerator's integers.
-
-    Example: s2nn evaluate mnist5k-eta4 --images 200
-    """
-    from s2nn.tools.evaluation import evaluate_checkpoint
-
-    output = Output(as_json=as_json)
-    result = evaluate_checkpoint(checkpoint, preset(config), images=images, data_root=data)
-    integers = "no integers: full precision" if result["integer_accuracy"] is None else (
-        f"{100 * result['integer_accuracy']:.2f} % in integers ({result['different_predictions']} predictions differ)")
-    output.show(f"{result['checkpoint']}, {result['images']} images of {result['dataset']}: "
-                f"{100 * result['float_accuracy']:.2f} % in floats, {integers}")
-    output.result(result)
 
 
 RunFolder = Annotated[Path | None, typer.Argument(help="Folder of a run.", show_default="the last one")]

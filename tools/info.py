@@ -18,12 +18,14 @@ def describe_choices() -> dict[str, Any]:
     from s2nn.model.data import LOADERS
     from s2nn.model.nets import NET_NAMES
     from s2nn.model.recipe import shipped_recipes
+    from s2nn.model.study import shipped_studies
 
     return {
         "configs": {name: describe_config(config) for name, config in PRESETS.items()},
         "dram_presets": list(PRESET_NAMES),
         "checkpoints": shipped_checkpoints(),
         "recipes": shipped_recipes(),
+        "studies": shipped_studies(),
         "nets": list(NET_NAMES),
         "datasets": list(LOADERS),
         "format_version": VERSION,
@@ -49,7 +51,7 @@ def choices_tables(choices: dict[str, Any]) -> list[Table]:
         if field not in ("name", "weight_format"):
             configs.add_row(field, *(str(config[field]) for config in choices["configs"].values()))
     names = Table(title="Names", title_justify="left", show_header=False)
-    for key in ("dram_presets", "checkpoints", "recipes", "nets", "datasets"):
+    for key in ("dram_presets", "checkpoints", "recipes", "studies", "nets", "datasets"):
         names.add_row(key.replace("_", " "), ", ".join(choices[key]) or "none")
     names.add_row("versions", ", ".join(f"{name} {version}" for name, version in choices["versions"].items()))
     return [configs, names]

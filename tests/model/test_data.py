@@ -163,6 +163,37 @@ def test_mnist5k_is_the_pinned_data_and_the_seed_decides_the_split():
     assert not any(image.numpy().tobytes() in test_set for image in validation.test_images)
 
 
+def test_fewer_images_keep_the_shares_of_the_classes():
+    data = load_dataset("digits")
+    fewer = data.with_fewer(144, seed=1)
+    counts, all_counts = (torch.bincount(part.train_labels) for part in (fewer, data))
+    assert (counts - all_counts * 144 / 1437).abs().max() <= 1 and torch.equal(fewer.test_images, data.test_images)
+    assert fewer.split == f"{data.split}; {len(fewer.train_images)} of 1438 training images, seed 1"
+    assert data.with_fewer(len(data.train_images), seed=1) is data and data.with_fewer(10**6, seed=1) is data
+    assert not torch.equal(data.with_fewer(144, seed=2).train_images, fewer.train_images)
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_cover_every_image_once(folds):
+    data = load_dataset("digits")
+    parts = [data.cross_validated(fold, folds, seed=3) for fold in range(folds)]
+    total = len(data.train_images) + len(data.test_images)
+    assert [len(part.train_images) + len(part.test_images) for part in parts] == folds * [total]
+    tested = torch.cat([part.test_images for part in parts])
+    whole = torch.cat([data.train_images, data.test_images])
+    assert torch.equal(tested.flatten(1).unique(dim=0, return_counts=True)[1],
+                       whole.flatten(1).unique(dim=0, return_counts=True)[1])
+    counts = torch.stack([torch.bincount(part.test_labels, minlength=10) for part in parts])
+    assert (counts.amax(dim=0) - counts.amin(dim=0)).max() <= 1
+    assert parts[1].split == f"fold 1 of {folds}, stratified, seed 3"
+
+
+@pytest.mark.parametrize(("fold", "folds"), [(0, 1), (-1, 5), (5, 5)])
+def test_a_fold_must_exist(fold, folds):
+    with pytest.raises(DataError, match="digits: fold: must lie in"):
+        load_dataset("digits").cross_validated(fold, folds)
+
+
 def test_changed_mnist5k_data_is_refused(tmp_path):
     (tmp_path / "mnist_5k.csv.gz").write_bytes(gzip.compress(b"0,1,2\n"))
     with pytest.raises(DataError, match="must hold 5000 rows of 784 pixels and a label, not '3 numbers'"):

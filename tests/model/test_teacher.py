@@ -16,7 +16,8 @@ from s2nn.model.nets import NetConfig
 from s2nn.model.os_quant import AS_PRINTED, RULES, Assignment
 from s2nn.model.recipe import CodebookRecipe, Recipe
 from s2nn.model.teacher import load_teacher, unfold
-from s2nn.model.train import Trainer, train
+from s2nn.model.train import train
+from s2nn.model.trainer import Trainer
 from tests.model.conftest import random_inputs, random_net
 
 LAYERS = {"plain": "6C3-9C3-MP2-10C3-FC", "pooled": "6C3-AP2-7C1-8B-GAP-FC", "linear": "6C3-MP2-11FC-FC"}

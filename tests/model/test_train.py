@@ -9,8 +9,10 @@ from s2nn.hw.spec.errors import CheckpointError, DataError
 from s2nn.model.augment import augment
 from s2nn.model.checkpoint import load_checkpoint
 from s2nn.model.data import load_dataset
+from s2nn.model.divergence import DivergedError, first_layer_not_finite
 from s2nn.model.recipe import Augmentation, load_recipe
-from s2nn.model.train import DivergedError, Trainer, cosine, train
+from s2nn.model.train import train
+from s2nn.model.trainer import Trainer, rate_factor
 
 
 def same_nets(a, b):
@@ -55,13 +57,61 @@ def test_progress_counts_every_step(tiny_recipe, tiny_data):
     assert all(p.loss is not None and p.steps == 12 for p in seen)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(tiny_recipe, tiny_data, tmp_path):
+def spoil(net, where):
+    """Put NaN where the name says."""
+    with torch.no_grad():
+        {"classifier": net.classifier.bias, "conv1": net.blocks[1].bn.weight, "conv0": net.blocks[0].conv.weight,
+         }[where].view(-1)[0] = float("nan")
+
+
+@pytest.mark.parametrize(("where", "what"), [("classifier", "loss"), ("conv1", "gradient"), ("conv0", "gradient")])
+def test_a_run_that_leaves_the_numbers_stops_and_names_step_and_layer(tiny_recipe, tiny_data, where, what):
     trainer = Trainer(tiny_recipe, tiny_data)
     trainer.run_epoch(0, None)
-    with torch.no_grad():
-        trainer.net.classifier.bias[0] = float("nan")
-    with pytest.raises(DivergedError, match=r"training: loss: loss must be finite at step 4 \(epoch 2\), not nan"):
+    spoil(trainer.net, where)
+    before = {name: value.clone() for name, value in trainer.net.named_parameters()}
+    text = rf"{what}: {what} must be finite at step 4 \(epoch 2; layer {where} left the numbers first\), not nan"
+    with pytest.raises(DivergedError, match=text):
         trainer.run_epoch(1, None)
+    changed = [name for name, value in trainer.net.named_parameters() if not torch.equal(value, before[name])]
+    assert all(torch.isnan(before[name]).any() for name in changed)  # no weight took such a gradient
+
+
+def test_a_layer_that_makes_no_number_is_found_where_its_weights_are_finite(tiny_recipe, tiny_data):
+    net = Trainer(tiny_recipe, tiny_data).net
+    images = tiny_data.train_images[:4].float()
+    assert first_layer_not_finite(net, images) is None
+    with torch.no_grad():
+        net.blocks[1].bn.weight.fill_(3e38)
+        net.blocks[1].bn.bias.fill_(3e38)
+    kept = {name: value.clone() for name, value in net.named_buffers()}
+    assert first_layer_not_finite(net, images) == "conv1"
+    assert all(torch.equal(value, kept[name]) for name, value in net.named_buffers())
+
+
+def test_a_diverged_run_keeps_its_last_whole_epoch(tmp_path, tiny_recipe, tiny_data, monkeypatch):
+    run_epoch = Trainer.run_epoch
+
+    def spoiled(trainer, epoch, progress):
+        if epoch == 2:
+            spoil(trainer.net, "classifier")
+        return run_epoch(trainer, epoch, progress)
+
+    monkeypatch.setattr(Trainer, "run_epoch", spoiled)
+    with pytest.raises(DivergedError, match=r"state: loss: .* \(epoch 3; .*\); the state of epoch 2 is kept"):
+        train(tiny_recipe, data=tiny_data, out=tmp_path)
+    monkeypatch.undo()
+    resumed = train(tiny_recipe, data=tiny_data, out=tmp_path, resume=True)
+    assert same_nets(resumed.net, train(tiny_recipe, data=tiny_data).net)
+
+
+@pytest.mark.parametrize(("clip", "moves"), [(0.0, True), (1e9, True), (1e-12, False)])
+def test_the_gradients_norm_is_clipped(tiny_recipe, tiny_data, change, clip, moves):
+    trainer = Trainer(change(tiny_recipe, gradient_clip=clip), tiny_data)
+    trainer.net.train()
+    trainer.step(torch.arange(15), 0)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in trainer.net.parameters() if p.grad is not None])
+    assert (norm > 1e-6) == moves and (not clip or norm <= clip)
 
 
 def test_resuming_refuses_another_recipe_and_damaged_state(tmp_path, tiny_recipe, tiny_data):
@@ -104,9 +154,17 @@ def test_digits_are_learned_in_a_few_epochs(tmp_path, weights, change):
     assert json.loads(result.checkpoint.read_text())["recipe_digest"] == loaded.recipe.digest
 
 
-@pytest.mark.parametrize(("step", "factor"), [(0, 1.0), (50, 0.5), (100, 0.0)])
-def test_cosine(step, factor):
-    assert cosine(step, 100) == pytest.approx(factor)
+@pytest.mark.parametrize(("step", "warmup", "factor"), [
+    (0, 0, 1.0), (50, 0, 0.5), (100, 0, 0.0), (0, 20, 0.05), (19, 20, 1.0), (20, 20, 1.0), (60, 20, 0.5),
+    (100, 20, 0.0)])
+def test_rate_factor(step, warmup, factor):
+    assert rate_factor(step, 100, warmup=warmup) == pytest.approx(factor)
+
+
+def test_a_recipe_can_name_fewer_images(tiny_recipe, tiny_data, change):
+    seen = []
+    train(change(tiny_recipe, train_images=30), data=tiny_data, progress=seen.append)
+    assert seen[-1].steps == 4 * (30 // 15)
 
 
 def test_augmentation_moves_by_at_most_the_shift_and_is_seeded():

@@ -15,8 +15,9 @@ from s2nn.model.recipe import Recipe, load_recipe
 from s2nn.tools.cli import main
 
 NET = NetConfig(input_shape=(1, 8, 8), layers="8C3-16C3-MP2-8C3-FC", time_steps=2)
-COMMANDS = ("run", "sim", "export", "train", "evaluate", "plots", "report", "synth", "synth-pe", "verify", "info",
-            "dram", "dram-gaps", "price", "compare", "grid", "cliff", "bench rtl", "bench dram", "bench training")
+COMMANDS = ("run", "sim", "export", "train", "study", "evaluate", "plots", "report", "synth", "synth-pe", "verify",
+            "info", "dram", "dram-gaps", "price", "compare", "grid", "cliff", "bench rtl", "bench dram",
+            "bench training")
 
 
 def call(*arguments):

@@ -1,0 +1,260 @@
+"""Studies: one recipe in several weight formats, variants ("arms") and seeds, trained, lowered and measured.
+
+Every accuracy table of the documentation is one.
+
+A study is a YAML file with strict keys:
+
+    recipe: spoken_digits                 # shipped name, or a path
+    references: [fp, binary]              # formats that are trained once, without arms
+    formats: [eta6, eta4]                 # formats that are trained in every arm
+    seeds: [0, 1, 2]                      # or folds: 5, for cross-validation: part k is tested on, with seed k
+    arms:                                 # parts of a recipe that replace the base's; without arms, the base alone
+      nearest: {}
+      os_quant: {assignment: {rule: os_quant}}
+    config: ulx3s                         # accelerator preset that is lowered for
+
+Each run leaves a folder; one that is there already with the same recipe is not repeated, an interrupted one goes on.
+Arms that distil share one full-precision teacher for each seed. Measured are the folded net in floating point and, but
+for "fp", its integer program, both on the held-out part.
+"""
+
+import multiprocessing
+import platform
+import shutil
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from s2nn.hw.spec.atomic import write_json_atomic
+from s2nn.hw.spec.config import preset
+from s2nn.hw.spec.errors import ConfigError
+from s2nn.model.checkpoint import Checkpoint, load_checkpoint
+from s2nn.model.data import Dataset, load_dataset
+from s2nn.model.integer import integer_evaluate
+from s2nn.model.lower import lower_with_report
+from s2nn.model.recipe import Recipe, load_recipe, recipe_from_dict
+from s2nn.model.strict import build
+from s2nn.model.teacher import FULL_PRECISION
+from s2nn.model.train import CHECKPOINT_NAME, TEACHER_FOLDER, train
+
+STUDY_SUFFIX = ".yaml"
+#: The arm of a study without arms, and of references.
+BASE = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study's file says, see the module's text.
+
+    arms : name -> part of a recipe. folds : of cross-validation, then `seeds` must not be given.
+    """
+
+    recipe: str
+    formats: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    folds: int | None = None
+    arms: dict[str, dict] = field(default_factory=lambda: {BASE: {}})
+    config: str = "ulx3s"
+
+    def __post_init__(self):
+        if (self.folds is None) == (not self.seeds):
+            raise ConfigError("must be given, or else folds", value=self.seeds, field="seeds")
+        if self.folds is not None and self.folds < 2:
+            raise ConfigError("must be at least 2", value=self.folds, field="folds")
+        if not self.formats and not self.references:
+            raise ConfigError("must name at least one weight format, or else references", value=self.formats,
+                              field="formats")
+        preset(self.config)
+        for weights, arm, seed in self.runs():
+            self.run_recipe(weights, arm, seed)
+
+    def runs(self) -> list[tuple[str, str, int]]:
+        """(weight format, arm, seed) of every run, those that others may learn from first."""
+        seeds = self.seeds or range(self.folds or 0)
+        return [*((weights, BASE, seed) for weights in self.references for seed in seeds),
+                *((weights, arm, seed) for seed in seeds for arm in self.arms for weights in self.formats)]
+
+    def run_recipe(self, weights: str, arm: str, seed: int) -> Recipe:
+        """The recipe of a run."""
+        base = load_recipe(self.recipe)
+        values = _merged(base.as_dict(), self.arms.get(arm, {}) if weights not in self.references else {})
+        recipe = recipe_from_dict(values, source=f"arm {arm}" if arm else self.recipe)
+        return replace(recipe.with_format(weights), seed=seed)
+
+    def data(self, seed: int, root: str | Path | None) -> Dataset:
+        """The data set that a run of this seed trains and is tested on."""
+        data = load_dataset(load_recipe(self.recipe).dataset, root=root)
+        return data if self.folds is None else data.cross_validated(seed, self.folds)
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, change in changes.items():
+        both = isinstance(change, dict) and isinstance(values.get(key), dict)
+        merged[key] = _merged(values[key], change) if both else change
+    return merged
+
+
+def shipped_studies() -> list[str]:
+    """Names of the studies that come with the package: those behind the tables of the documentation."""
+    folder = resources.files("s2nn.model") / "studies"
+    return sorted(entry.name.removesuffix(STUDY_SUFFIX) for entry in folder.iterdir()
+                  if entry.name.endswith(STUDY_SUFFIX))
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """A shipped study by its name, or one of yours by its path."""
+    path = Path(name_or_path)
+    if path.is_file():
+        text = path.read_text()
+    elif str(name_or_path) in shipped_studies():
+        text = (resources.files("s2nn.model") / "studies" / f"{name_or_path}{STUDY_SUFFIX}").read_text()
+    else:
+        raise ConfigError(f"study must be a file or one of {', '.join(shipped_studies())}", value=str(name_or_path))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"must be YAML ({error})", source=name_or_path) from error
+    study: Study = build(Study, values if values is not None else {}, prefix="", source=name_or_path)
+    return study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a study, as a process gets it. `seed` is the fold's number where the study cross-validates."""
+
+    study: Study
+    weights: str
+    arm: str
+    seed: int
+    runs: Path
+    data_root: Path | None
+    device: str
+    compiled: bool
+    fast: bool
+
+    @property
+    def recipe(self) -> Recipe:
+        recipe = self.study.run_recipe(self.weights, self.arm, self.seed)
+        return recipe.fast() if self.fast else recipe
+
+    @property
+    def folder(self) -> Path:
+        return self.runs / "-".join([*([self.arm] if self.arm else []), self.weights, f"seed{self.seed}"])
+
+    def checkpoint(self) -> Checkpoint | None:
+        """What the run has left, if it has been done."""
+        stem = self.folder / CHECKPOINT_NAME
+        if not stem.with_suffix(".json").is_file():
+            return None
+        found = load_checkpoint(stem)
+        return found if found.recipe == self.recipe else None
+
+    def teacher(self) -> "Job | None":
+        """The run that this one learns from and that another may have done, None if it needs none."""
+        distils = not self.recipe.distillation.is_off and self.recipe.distillation.teacher is None
+        return replace(self, weights=FULL_PRECISION, arm=BASE) if distils else None
+
+
+def run_job(job: Job) -> Checkpoint:
+    """Train one run, unless it has been done."""
+    torch.set_num_threads(1)
+    found = job.checkpoint()
+    if found is None:
+        teacher = job.teacher()
+        if teacher is not None:
+            run_job(teacher)
+            (job.folder / TEACHER_FOLDER).mkdir(parents=True, exist_ok=True)
+            for suffix in (".safetensors", ".json"):
+                shutil.copy((teacher.folder / CHECKPOINT_NAME).with_suffix(suffix), job.folder / TEACHER_FOLDER)
+        train(job.recipe, data=job.study.data(job.seed, job.data_root), out=job.folder, resume=True, device=job.device,
+              compiled=job.compiled)
+        found = load_checkpoint(job.folder / CHECKPOINT_NAME)
+    return found
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Train one run, unless it has been done, and measure it."""
+    checkpoint = run_job(job)
+    result = {
+        "arm": job.arm, "weights": job.weights, "seed": job.seed, "recipe_digest": checkpoint.recipe.digest,
+        "float_accuracy": checkpoint.test_accuracy, "integer_accuracy": None, "test_images": checkpoint.test_images,
+        "split": checkpoint.split, "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint_bytes": (job.folder / CHECKPOINT_NAME).with_suffix(".safetensors").stat().st_size,
+    }
+    if job.weights == FULL_PRECISION:
+        return result
+    config = preset(job.study.config)
+    lowered = lower_with_report(checkpoint.net, config.as_binary() if job.weights == "binary" else config)
+    data = job.study.data(job.seed, job.data_root)
+    return result | {
+        "integer_accuracy": integer_evaluate(lowered.program, data.test_images, data.test_labels),
+        "capped_channels": sum(layer.capped_channels for layer in lowered.report),
+    }
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per arm and format: mean and sample standard deviation (0 for a single run) of both accuracies, in
+    percent; runs of full precision have no integers."""
+    rows = []
+    for arm, weights in dict.fromkeys((result["arm"], result["weights"]) for result in results):
+        same = [result for result in results if (result["arm"], result["weights"]) == (arm, weights)]
+        row: dict[str, Any] = {"arm": arm, "weights": weights, "runs": len(same)}
+        for kind in ("float", "integer"):
+            values = [100 * result[f"{kind}_accuracy"] for result in same if result[f"{kind}_accuracy"] is not None]
+            if values:
+                row[f"{kind}_mean_percent"] = round(statistics.mean(values), 3)
+                row[f"{kind}_std_percent"] = round(statistics.stdev(values), 3) if len(values) > 1 else 0.0
+        rows.append(row)
+    return rows
+
+
+def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Path | None = None, workers: int = 1,
+              device: str = "cpu", compiled: bool = False, fast: bool = False,
+              tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Do all runs of a study that `runs` does not hold yet; `out` (JSON) is rewritten after every one.
+
+    Parameters
+    ----------
+    workers : runs side by side, one thread each. fast : `Recipe.fast` of every recipe; the document says so.
+
+    Returns the document: summary, runs, recipe, configuration, versions.
+    """
+    study = load_study(name_or_path)
+    jobs = [Job(study=study, weights=weights, arm=arm, seed=seed, runs=runs, data_root=data_root, device=device,
+                compiled=compiled, fast=fast) for weights, arm, seed in study.runs()]
+    order = {(job.arm, job.weights, job.seed): number for number, job in enumerate(jobs)}
+    document = {
+        "study": Path(name_or_path).stem, "fast": fast, "folds": study.folds, "compiled": compiled,
+        "recipe": load_recipe(study.recipe).as_dict(), "arms": study.arms,
+        "accelerator_config": preset(study.config).to_json(), "torch": torch.__version__, "device": device,
+        "machine": platform.machine(), "summary": [], "runs": [],
+    }
+    teachers = list({teacher.folder: teacher for job in jobs if (teacher := job.teacher()) is not None}.values())
+    results: list[dict[str, Any]] = []
+    for _ in _side_by_side(run_job, teachers, workers):
+        tell("a teacher is ready")
+    for result in _side_by_side(measure, jobs, workers):
+        results.append(result)
+        results.sort(key=lambda r: order[r["arm"], r["weights"], r["seed"]])
+        document |= {"summary": summarise(results), "runs": results}
+        write_json_atomic(out, document)
+        tell(f"{len(results)} of {len(jobs)}: {result['arm']} {result['weights']} seed {result['seed']}: "
+             f"{100 * result['float_accuracy']:.2f} %")
+    return document
+
+
+def _side_by_side(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int) -> Iterable[Any]:
+    """Results as they come; with one worker in this process."""
+    if workers == 1 or not jobs:
+        yield from map(work, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
+        yield from pool.imap_unordered(work, jobs)

@@ -1,0 +1,118 @@
+"""Studies: which runs there are, that they are done once, and that arms share their teachers."""
+
+import json
+
+import pytest
+import torch
+
+from s2nn.hw.spec.errors import ConfigError
+from s2nn.model import study as study_module
+from s2nn.model.checkpoint import load_checkpoint
+from s2nn.model.study import BASE, load_study, run_study, shipped_studies, summarise
+
+RECIPE = """
+dataset: digits
+net: {input_shape: [1, 8, 8], layers: 6C3-8C3-MP2-FC, time_steps: 2, eta: 3}
+epochs: 2
+batch_size: 100
+codebook: {start_epoch: 1}
+"""
+STUDY = """
+recipe: RECIPE
+references: [fp]
+formats: [eta3]
+seeds: [0]
+config: ulx3s
+arms:
+  nearest: {}
+  mpfd: {distillation: {loss: mpfd}, assignment: {rule: os_quant}}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text=STUDY):
+        (tmp_path / "recipe.yaml").write_text(RECIPE)
+        path = tmp_path / "mine.yaml"
+        path.write_text(text.replace("RECIPE", str(tmp_path / "recipe.yaml")))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_shipped_studies_load(name):
+    study = load_study(name)
+    assert study.runs() and {weights for weights, _, _ in study.runs()} == {*study.references, *study.formats}
+
+
+def test_runs_are_references_and_then_arms_by_seed(write):
+    study = load_study(write(STUDY.replace("seeds: [0]", "seeds: [0, 1]").replace("[eta3]", "[eta3, eta2]")))
+    assert study.runs() == [("fp", BASE, 0), ("fp", BASE, 1), *(
+        (weights, arm, seed) for seed in (0, 1) for arm in ("nearest", "mpfd") for weights in ("eta3", "eta2"))]
+    recipe = study.run_recipe("eta3", "mpfd", 1)
+    assert (recipe.seed, recipe.distillation.loss, recipe.assignment.rule, recipe.net.eta) == (1, "mpfd", "os_quant", 3)
+    assert recipe.with_format("fp") == study.run_recipe("fp", BASE, 1)  # one teacher for all arms
+
+
+def test_a_study_is_done_once_and_measures_floats_and_integers(write, tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    path, out, lines = write(), tmp_path / "out.json", []
+    document = run_study(path, runs=tmp_path / "runs", out=out, tell=lines.append)
+    assert json.loads(out.read_text()) == json.loads(json.dumps(document))
+    assert [(row["arm"], row["weights"], row["runs"]) for row in document["summary"]] == [
+        ("", "fp", 1), ("nearest", "eta3", 1), ("mpfd", "eta3", 1)]
+    fp, *others = document["runs"]
+    assert fp["integer_accuracy"] is None
+    assert all(0 <= run["integer_accuracy"] <= 1 and run["capped_channels"] >= 0 for run in others)
+    assert (load_checkpoint(tmp_path / "runs" / "mpfd-eta3-seed0" / "teacher" / "model").sha256
+            == load_checkpoint(tmp_path / "runs" / "fp-seed0" / "model").sha256 == fp["checkpoint_sha256"])
+    assert lines[0] == "a teacher is ready" and lines[-1].startswith("3 of 3: mpfd eta3 seed 0: ")
+
+    def never(*_arguments, **_options):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(study_module, "train", never)
+    assert run_study(path, runs=tmp_path / "runs", out=out) == document
+    with pytest.raises(AssertionError, match="trained again"):
+        run_study(path, runs=tmp_path / "runs", out=out, fast=True)
+
+
+def test_folds_have_a_test_part_each(write):
+    study = load_study(write(STUDY.replace("seeds: [0]", "folds: 3")))
+    assert {seed for _, _, seed in study.runs()} == {0, 1, 2}
+    parts = [study.data(seed, None) for seed in range(3)]
+    assert [part.split for part in parts] == [f"fold {k} of 3, stratified, seed 0" for k in range(3)]
+    assert sum(len(part.test_images) for part in parts) == 1797
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("seeds: [0]", "seeds: []", "seeds: must be given, or else folds"),
+    ("seeds: [0]", "seeds: [0]\nfolds: 5", "seeds: must be given, or else folds"),
+    ("seeds: [0]", "folds: 1", "folds: must be at least 2"),
+    ("seeds: [0]", "seeds: [one]", "seeds: must be int, not 'one'"),
+    ("{loss: mpfd}, ", "3, ", "distillation: must be a mapping"),
+    ("nearest: {}", "nearest: 3", "arms.nearest: must be dict, not 3"),
+    ("seeds: [0]", "sed: [0]", 'nearest valid one is "seeds"'),
+    ("[eta3]", "[eta7]", "must"),
+    ("config: ulx3s", "config: huge", "preset must be one of"),
+    ("{loss: mpfd}", "{los: mpfd}", 'arm mpfd: unknown key; the nearest valid one is "distillation.loss"'),
+    ("recipe: RECIPE", "recipe: nowhere", "recipe must be a file or one of"),
+    ("config: ulx3s", "config: [", "must be YAML"),
+])
+def test_wrong_studies_are_refused_before_anything_is_trained(write, old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(STUDY.replace(old, new)))
+
+
+def test_an_unknown_study_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match=r"study must be a file or one of .*mnist5k.*, not 'nothing'"):
+        load_study("nothing")
+
+
+def test_summary_is_mean_and_sample_deviation():
+    runs = [{"arm": "", "weights": "eta4", "float_accuracy": value, "integer_accuracy": 0.5} for value in (0.9, 0.8)]
+    (row,) = summarise(runs)
+    assert row == {"arm": "", "weights": "eta4", "runs": 2, "float_mean_percent": 85.0, "float_std_percent": 7.071,
+                   "integer_mean_percent": 50.0, "integer_std_percent": 0.0}
+    assert "integer_mean_percent" not in summarise([runs[0] | {"integer_accuracy": None}])[0]
