@@ -1,6 +1,6 @@
 """Training on several devices: one process each, as torchrun starts them, with the same net and a share of every batch.
 
-    torchrun --nproc-per-node 4 -m s2nn.tools.cli train RECIPE --device cuda
+    torchrun --nproc-per-node 4 --no-python s2nn train RECIPE --device cuda
 
 All processes draw the same random numbers and see the same batches; each takes every n-th image of one, and gradients
 are averaged, so a step is that of one device with the whole batch, but for two things: BN normalises with the
@@ -64,6 +64,11 @@ class Replicas:
         """Until all processes are here."""
         if self.count > 1:
             distributed.barrier()
+
+
+def is_first_process() -> bool:
+    """This is the only process, or the first of those that torchrun started: the one that reports."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def join_replicas(device: str | torch.device) -> tuple[Replicas, torch.device]:

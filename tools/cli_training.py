@@ -31,9 +31,10 @@ def train(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a 
 
     Example: s2nn train digits --weights eta4 --seed 1
     """
+    from s2nn.model.replicas import is_first_process
     from s2nn.tools.training import train_formats
 
-    output = Output(as_json=as_json)
+    output = Output(as_json=as_json, quiet=not is_first_process())
     results = train_formats(recipe, weights or ["binary", "eta4"], out=out, console=output.progress_console, seed=seed,
                             device=device, data_root=data, resume=resume, fast=fast, tensorboard=tensorboard)
     for result in results:

@@ -17,11 +17,12 @@ EXIT_REFUSED = 1
 
 
 class Output:
-    """What one command prints. With `as_json`, standard output holds one JSON document and nothing else."""
+    """What one command prints. With `as_json`, standard output holds one JSON document and nothing else; a quiet one
+    prints nothing."""
 
-    def __init__(self, *, as_json: bool):
+    def __init__(self, *, as_json: bool, quiet: bool = False):
         self.as_json = as_json
-        self._out, self._err = Console(), Console(stderr=True)
+        self._out, self._err = Console(quiet=quiet), Console(stderr=True, quiet=quiet)
 
     def tell(self, line: str) -> None:
         """A line of progress."""
