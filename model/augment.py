@@ -1,4 +1,4 @@
-"""Mild augmentation: one random affine map per image, on the device where the images are.
+"""Augmentation: one random affine map per image, perhaps mirrored, and a square of zeros, where the images are.
 
     [x']   s * [cos a  -sin a] [x]   [dx]
     [y'] =     [sin a   cos a] [y] + [dy]
@@ -37,5 +37,20 @@ def _augment(images: torch.Tensor, options: Augmentation, generator: torch.Gener
     rows = [torch.stack((factor * angle.cos(), -factor * angle.sin() * aspect, dx), dim=1),
             torch.stack((factor * angle.sin() / aspect, factor * angle.cos(), dy), dim=1)]
     theta = torch.stack(rows, dim=1).to(images)  # (B, 2, 3)
+    if options.mirror:
+        mirrored = torch.rand(batch, generator=generator) < 1 / 2
+        theta[:, :, 0] *= torch.where(mirrored, -1.0, 1.0).to(theta)[:, None]
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode=mode, align_corners=False)
+    images = F.grid_sample(images, grid, mode=mode, align_corners=False)
+    return _cut_out(images, options.cutout_px, generator) if options.cutout_px else images
+
+
+def _cut_out(images: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
+    """A square of zeros whose centre lies anywhere in the image (arXiv 1708.04552)."""
+    inside = []
+    for axis in (2, 3):
+        size = images.shape[axis]
+        first = torch.randint(0, size, (len(images),), generator=generator) - side // 2
+        offset = torch.arange(size) - first[:, None]
+        inside.append(((offset >= 0) & (offset < side)).to(images.device))
+    return images * ~(inside[0][:, None, :, None] & inside[1][:, None, None, :])

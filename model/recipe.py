@@ -26,6 +26,7 @@ _LATER_FIELDS = ("latent_decay", "assignment", "distillation", "warmup_epochs", 
 #: Training images and epochs of `Recipe.fast`.
 FAST_IMAGES, FAST_EPOCHS = 1000, 3
 _LATER_CODEBOOK_FIELDS = ("source", "twin")
+_LATER_AUGMENTATIONS = ("mirror", "cutout_px")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,23 @@ class Augmentation:
     """Random affine motion of every training image, drawn anew in each epoch.
 
     shift_px : up to so many pixels in x and y. rotate_deg : up to so many degrees.
-    scale : by a factor in [1 - scale, 1 + scale].
+    scale : by a factor in [1 - scale, 1 + scale]. mirror : left and right change places in half of the images.
+    cutout_px : side of a square of zeros at a random place, 0 for none.
     """
 
     shift_px: float = 2.0
     rotate_deg: float = 10.0
     scale: float = 0.1
+    mirror: bool = False
+    cutout_px: int = 0
+
+    def __post_init__(self):
+        if self.cutout_px < 0:
+            raise ConfigError("must be at least 0", value=self.cutout_px, field="cutout_px")
 
     @property
     def is_off(self) -> bool:
-        return self.shift_px == self.rotate_deg == self.scale == 0
+        return self == Augmentation(shift_px=0, rotate_deg=0, scale=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +174,9 @@ class Recipe:
         for name in _LATER_CODEBOOK_FIELDS:
             if values["codebook"][name] is None:
                 del values["codebook"][name]
+        for name in _LATER_AUGMENTATIONS:
+            if values["augmentation"][name] == defaults["augmentation"][name]:
+                del values["augmentation"][name]
         return values
 
     @property

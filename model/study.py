@@ -11,7 +11,8 @@ A study is a YAML file with strict keys:
     arms:                                 # parts of a recipe that replace the base's; without arms, the base alone
       nearest: {}
       os_quant: {assignment: {rule: os_quant}}
-    config: ulx3s                         # accelerator preset that is lowered for
+    config: ulx3s                         # accelerator preset that is lowered for,
+    config_changes: {accumulator_bits: 25}  # with these fields changed
 
 Each run leaves a folder; one that is there already with the same recipe is not repeated, an interrupted one goes on.
 Arms that distil share one full-precision teacher for each seed. Measured are the folded net in floating point and, but
@@ -23,7 +24,7 @@ import platform
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ import torch
 import yaml
 
 from s2nn.hw.spec.atomic import write_json_atomic
-from s2nn.hw.spec.config import preset
+from s2nn.hw.spec.config import AcceleratorConfig, preset
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model.checkpoint import Checkpoint, load_checkpoint
 from s2nn.model.data import Dataset, load_dataset
@@ -62,6 +63,7 @@ class Study:
     folds: int | None = None
     arms: dict[str, dict] = field(default_factory=lambda: {BASE: {}})
     config: str = "ulx3s"
+    config_changes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
         if (self.folds is None) == (not self.seeds):
@@ -71,7 +73,7 @@ class Study:
         if not self.formats and not self.references:
             raise ConfigError("must name at least one weight format, or else references", value=self.formats,
                               field="formats")
-        preset(self.config)
+        self.accelerator()
         for weights, arm, seed in self.runs():
             self.run_recipe(weights, arm, seed)
 
@@ -80,6 +82,13 @@ class Study:
         seeds = self.seeds or range(self.folds or 0)
         return [*((weights, BASE, seed) for weights in self.references for seed in seeds),
                 *((weights, arm, seed) for seed in seeds for arm in self.arms for weights in self.formats)]
+
+    def accelerator(self) -> AcceleratorConfig:
+        """The configuration that the nets are lowered for, in the codebook format."""
+        known = {f.name for f in fields(AcceleratorConfig) if isinstance(getattr(preset(self.config), f.name), int)}
+        if unknown := sorted(set(self.config_changes) - known):
+            raise ConfigError(f"must be one of {', '.join(sorted(known))}", value=unknown[0], field="config_changes")
+        return replace(preset(self.config), **self.config_changes)  # type: ignore[arg-type]
 
     def run_recipe(self, weights: str, arm: str, seed: int) -> Recipe:
         """The recipe of a run."""
@@ -191,7 +200,7 @@ def measure(job: Job) -> dict[str, Any]:
     }
     if job.weights == FULL_PRECISION:
         return result
-    config = preset(job.study.config)
+    config = job.study.accelerator()
     lowered = lower_with_report(checkpoint.net, config.as_binary() if job.weights == "binary" else config)
     data = job.study.data(job.seed, job.data_root)
     return result | {
@@ -234,7 +243,7 @@ def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Pat
     document = {
         "study": Path(name_or_path).stem, "fast": fast, "folds": study.folds, "compiled": compiled,
         "recipe": load_recipe(study.recipe).as_dict(), "arms": study.arms,
-        "accelerator_config": preset(study.config).to_json(), "torch": torch.__version__, "device": device,
+        "accelerator_config": study.accelerator().to_json(), "torch": torch.__version__, "device": device,
         "machine": platform.machine(), "summary": [], "runs": [],
     }
     teachers = list({teacher.folder: teacher for job in jobs if (teacher := job.teacher()) is not None}.values())

@@ -51,6 +51,7 @@ def test_default_recipes_are_shipped():
     ("gradient_clip: .nan", "gradient_clip: must be at least 0"),
     ("warmup_epochs: 40", "warmup_epochs: must lie in 0..epochs-1"),
     ("warmup_epochs: -1", "warmup_epochs: must lie in 0..epochs-1"),
+    ("augmentation: {cutout_px: -1}", "augmentation.cutout_px: must be at least 0"),
     ("train_images: 0", "train_images: must be null or at least 1"),
     ("net: {etas: {conv1: 4.5}}", "net.etas.conv1: must be int or null"),
     ("net: {etas: {'conv[': 4}}", "net.etas: must be a regular expression"),
@@ -136,4 +137,5 @@ def test_fast_recipes_are_short_and_valid(values, expected):
 def test_what_came_later_leaves_older_digests_alone():
     values = Recipe().as_dict()
     assert not {"gradient_clip", "warmup_epochs", "train_images"} & set(values)
+    assert not {"mirror", "cutout_px"} & set(values["augmentation"])
     assert recipe_from_dict({"gradient_clip": 1}).as_dict()["gradient_clip"] == 1.0

@@ -179,6 +179,26 @@ def test_augmentation_moves_by_at_most_the_shift_and_is_seeded():
     assert augment(images, off, generator=torch.Generator()) is images
 
 
+def test_half_of_the_images_are_mirrored():
+    images = torch.arange(64 * 12, dtype=torch.float32).view(64, 1, 3, 4)
+    mirror = Augmentation(shift_px=0, rotate_deg=0, scale=0, mirror=True)
+    seen = augment(images, mirror, generator=torch.Generator().manual_seed(0))
+    flipped = [bool(torch.allclose(image, original.flip(-1), atol=1e-3))
+               for image, original in zip(seen, images, strict=True)]
+    kept = [bool(torch.allclose(image, original, atol=1e-3)) for image, original in zip(seen, images, strict=True)]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True)) and 16 < sum(flipped) < 48
+
+
+@pytest.mark.parametrize(("side", "most"), [(1, 1), (4, 16), (100, 99)])
+def test_a_square_is_cut_out(side, most):
+    images = torch.full((50, 2, 9, 11), 7.0)
+    seen = augment(images, Augmentation(shift_px=0, rotate_deg=0, scale=0, cutout_px=side),
+                   generator=torch.Generator().manual_seed(0))
+    gone = (seen == 0).sum(dim=(2, 3))
+    assert torch.equal(gone[:, 0], gone[:, 1]) and gone.max() == most and gone.min() >= 1
+    assert ((seen == 0) | ((seen - 7).abs() < 1e-4)).all()
+
+
 def test_a_net_with_spike_input_trains_and_wants_its_number_of_steps(tmp_path, tiny_data, tiny_recipe, change):
     spikes = [(images[:, None] > torch.arange(0, 240, 80)[:, None, None, None]).to(torch.uint8)  # brighter fires more
               for images in (tiny_data.train_images, tiny_data.test_images)]
