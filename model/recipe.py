@@ -8,20 +8,18 @@ canonical JSON) goes into every checkpoint trained with it.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model.codewords import CHOICES, RANDOM
 from s2nn.model.distill import Distillation
 from s2nn.model.nets import NetConfig, TrainingOptions
 from s2nn.model.os_quant import Assignment
+from s2nn.model.shipped import read_yaml, shipped_names
 from s2nn.model.strict import build
 
-RECIPE_SUFFIX = ".yaml"
+RECIPES = "recipes"
 _LATER_FIELDS = ("latent_decay", "assignment", "distillation", "warmup_epochs", "gradient_clip", "train_images")
 #: Training images and epochs of `Recipe.fast`.
 FAST_IMAGES, FAST_EPOCHS = 1000, 3
@@ -222,22 +220,9 @@ def recipe_from_dict(values: dict[str, Any], *, source: object = None) -> Recipe
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    folder = resources.files("s2nn.model") / "recipes"
-    return sorted(entry.name.removesuffix(RECIPE_SUFFIX) for entry in folder.iterdir()
-                  if entry.name.endswith(RECIPE_SUFFIX))
+    return shipped_names(RECIPES)
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """A shipped recipe by its name, or one of yours by its path."""
-    path = Path(name_or_path)
-    if path.is_file():
-        text = path.read_text()
-    elif str(name_or_path) in shipped_recipes():
-        text = (resources.files("s2nn.model") / "recipes" / f"{name_or_path}{RECIPE_SUFFIX}").read_text()
-    else:
-        raise ConfigError(f"recipe must be a file or one of {', '.join(shipped_recipes())}", value=str(name_or_path))
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"must be YAML ({error})", source=name_or_path) from error
-    return recipe_from_dict(values if values is not None else {}, source=name_or_path)
+    return recipe_from_dict(read_yaml(RECIPES, name_or_path, kind="recipe"), source=name_or_path)

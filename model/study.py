@@ -25,12 +25,10 @@ import shutil
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import AcceleratorConfig, preset
@@ -40,11 +38,12 @@ from s2nn.model.data import Dataset, load_dataset
 from s2nn.model.integer import integer_evaluate
 from s2nn.model.lower import lower_with_report
 from s2nn.model.recipe import Recipe, load_recipe, recipe_from_dict
+from s2nn.model.shipped import read_yaml, shipped_names
 from s2nn.model.strict import build
 from s2nn.model.teacher import FULL_PRECISION
 from s2nn.model.train import CHECKPOINT_NAME, TEACHER_FOLDER, train
 
-STUDY_SUFFIX = ".yaml"
+STUDIES = "studies"
 #: The arm of a study without arms, and of references.
 BASE = ""
 
@@ -113,25 +112,12 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def shipped_studies() -> list[str]:
     """Names of the studies that come with the package: those behind the tables of the documentation."""
-    folder = resources.files("s2nn.model") / "studies"
-    return sorted(entry.name.removesuffix(STUDY_SUFFIX) for entry in folder.iterdir()
-                  if entry.name.endswith(STUDY_SUFFIX))
+    return shipped_names(STUDIES)
 
 
 def load_study(name_or_path: str | Path) -> Study:
     """A shipped study by its name, or one of yours by its path."""
-    path = Path(name_or_path)
-    if path.is_file():
-        text = path.read_text()
-    elif str(name_or_path) in shipped_studies():
-        text = (resources.files("s2nn.model") / "studies" / f"{name_or_path}{STUDY_SUFFIX}").read_text()
-    else:
-        raise ConfigError(f"study must be a file or one of {', '.join(shipped_studies())}", value=str(name_or_path))
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"must be YAML ({error})", source=name_or_path) from error
-    study: Study = build(Study, values if values is not None else {}, prefix="", source=name_or_path)
+    study: Study = build(Study, read_yaml(STUDIES, name_or_path, kind="study"), prefix="", source=name_or_path)
     return study
 
 

@@ -83,7 +83,6 @@ class Plan:
 
     steps: tuple[Step, ...]
     scratch: Mapping[str, int]
-    scratch_bytes: int
 
 
 def plan_run(config: AcceleratorConfig, program: Program, schedule: Schedule | None = None) -> Plan:
@@ -106,7 +105,7 @@ def plan_run(config: AcceleratorConfig, program: Program, schedule: Schedule | N
         if name in spilled:
             scratch[name] = end
             end += aligned(drafts[name].rows_bytes(config, drafts[name].shape[1]))
-    return Plan(steps=steps, scratch=scratch, scratch_bytes=end)
+    return Plan(steps=steps, scratch=scratch)
 
 
 def simplest(config: AcceleratorConfig, program: Program, schedule: Schedule) -> Schedule:

@@ -27,7 +27,7 @@ def test_what_fits_is_one_step_a_layer():
     small = program(TINY, 8)
     steps = plan_run(TINY, small).steps
     assert [step.opcode for step in steps] == [Opcode.LOAD_INPUT, *[Opcode.CONV] * 4, Opcode.CLASSIFY]
-    assert plan_run(TINY, small).scratch_bytes == 0
+    assert not plan_run(TINY, small).scratch
 
 
 @pytest.mark.parametrize("maps", ["auto", "spilled"])
