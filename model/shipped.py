@@ -18,7 +18,7 @@ def shipped_names(folder: str) -> list[str]:
 
 
 def read_yaml(folder: str, name_or_path: str | Path, *, kind: str) -> Any:
-    """What a file holds, an empty one {}: yours by its path, or one of the folder by its name; `kind` is for messages."""
+    """What a file holds, {} if nothing: yours by its path, or the folder's by its name; `kind` is for messages."""
     path = Path(name_or_path)
     if path.is_file():
         text = path.read_text()
