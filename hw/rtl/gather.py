@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import block_layout
+from s2nn.hw.rtl.residual_queue import ResidualQueue
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
@@ -25,16 +26,16 @@ class GatherSet(wiring.Component):
 
     Members
     -------
-    o_enable : the pipeline in front moves; from registers alone.
+    o_enable : the pipeline in front moves. A register: it goes to all banks of the spike buffer.
     i_valid, i_gather, i_slot, i_set_last, i_residual, i_block : a step's words by bank and what travels with them; with
         i_gather or i_residual they are of one bank. `i_block.active` is not used.
-    o : blocks. o_residual : residual words. o_busy : something is inside.
+    o : blocks. o_residual : residual words, out of a queue. o_busy : something is inside, but for that queue.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "o_enable": Out(1),
+            "o_enable": Out(1, init=1),
             "i_valid": In(1), "i_gather": In(1), "i_slot": In(range(GROUP_TAPS)), "i_set_last": In(1),
             "i_residual": In(1),
             "i_block": In(block_layout(config)),
@@ -47,7 +48,9 @@ class GatherSet(wiring.Component):
         m = Module()
         lanes, time_lanes = self._config.lanes, self._config.time_lanes
         m.submodules.blocks = blocks = SkidBuffer(block_layout(self._config))
+        m.submodules.residuals = residuals = ResidualQueue(self._config)
         wiring.connect(m, blocks.o, wiring.flipped(self.o))
+        wiring.connect(m, residuals.o, wiring.flipped(self.o_residual))
         inputs, on_map, move = self.i_block.words, self.i_block.on_map, self.o_enable
         channel_active = Signal(lanes)
         for channel in range(lanes):
@@ -56,15 +59,17 @@ class GatherSet(wiring.Component):
 
         # A single word, found among the banks.
         single, residual, set_last = Signal(), Signal(), Signal(reset_less=True)
+        residual_next = Signal()
         word = Signal(self._config.word_bits, reset_less=True)
         word_active = Signal(lanes, reset_less=True)
         at = Signal(GROUP_TAPS)  # its place in the set, one-hot; 0 if it is none of a set
         side = data.StructLayout({name: block_layout(self._config)[name].shape for name in _SIDE})
         sides = [Signal(side, name=f"side{k}", reset_less=True) for k in range(2)]
         found = [inputs[bank] & on_map[bank].replicate(self._config.word_bits) for bank in range(GROUP_TAPS)]
+        m.d.comb += residual_next.eq(Mux(move, self.i_valid & self.i_residual, residual))
+        m.d.sync += residual.eq(residual_next)
         with m.If(move):
             m.d.sync += [single.eq(self.i_valid & self.i_gather & ~self.i_residual),
-                         residual.eq(self.i_valid & self.i_residual),
                          at.eq(Mux(self.i_valid & self.i_gather & ~self.i_residual, 1 << self.i_slot, 0)),
                          set_last.eq(self.i_set_last), word_active.eq(channel_active),
                          word.eq(reduce(or_, found)), *(sides[0][name].eq(self.i_block[name]) for name in _SIDE),
@@ -90,12 +95,14 @@ class GatherSet(wiring.Component):
         leaves = Signal()
         passes = self.i_valid & ~self.i_gather & ~self.i_residual
         m.d.comb += [
-            leaves.eq(~residual | self.o_residual.ready), move.eq(blocks.i.ready & leaves),
-            self.o_residual.valid.eq(residual & blocks.i.ready), self.o_residual.payload.eq(word),
+            leaves.eq(~residual | residuals.i.ready),
+            residuals.i.valid.eq(residual & blocks.i.ready), residuals.i.payload.eq(word),
             blocks.i.valid.eq((passes | whole) & leaves), blocks.i.payload.eq(self.i_block),
             blocks.i.payload.active.eq(channel_active),
             self.o_busy.eq(self.o.valid | single | residual | whole),
         ]
+        # Whether the skid buffer takes a block and the word of a residual can leave, told a cycle ahead.
+        m.d.sync += move.eq(blocks.o_ready_next & (~residual_next | residuals.o_ready_next))
         with m.If(whole):  # a layer gathers all its words or none, so no other block can pass now
             m.d.comb += [blocks.i.payload.words.eq(words), blocks.i.payload.on_map.eq(-1),
                          blocks.i.payload.active.eq(active),

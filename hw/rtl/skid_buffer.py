@@ -15,27 +15,28 @@ class SkidBuffer(wiring.Component):
 
     Members
     -------
-    i, o : streams of that payload.
+    i, o : streams of that payload. o_ready_next : what `i.ready` will be in the next cycle.
 
     Latency: one cycle. Throughput: one payload per cycle.
     """
 
     def __init__(self, shape: ShapeLike) -> None:
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "o_ready_next": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full = Signal()  # `spare` holds what `o` could not take
+        full, full_next = Signal(), Signal()  # `spare` holds what `o` could not take
         spare = Signal.like(self.i.payload, reset_less=True)
-        m.d.comb += self.i.ready.eq(~full)
+        moves = self.o.ready | ~self.o.valid
+        m.d.comb += [self.i.ready.eq(~full), full_next.eq(~moves & (full | self.i.valid)),
+                     self.o_ready_next.eq(~full_next)]
+        m.d.sync += full.eq(full_next)
         with m.If(~full):
             m.d.sync += spare.eq(self.i.payload)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [self.o.valid.eq(full | self.i.valid), full.eq(0)]
+        with m.If(moves):
+            m.d.sync += self.o.valid.eq(full | self.i.valid)
             with m.If(full):
                 m.d.sync += self.o.payload.eq(spare)
             with m.Else():
                 m.d.sync += self.o.payload.eq(self.i.payload)
-        with m.Elif(~full):
-            m.d.sync += full.eq(self.i.valid)
         return m

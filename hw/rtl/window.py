@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.hdl import Value
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.gather import GatherSet
@@ -14,8 +14,6 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
 #: Stages between the skid buffers: products, sums, addresses, bank read, hold. Gathered words take two more.
 _STAGES = 5
-#: Residual words that may be ahead of their spikes; a full queue holds the windows up, no more.
-_RESIDUAL_WORDS = 16
 
 
 class WindowReader(wiring.Component):
@@ -52,15 +50,9 @@ class WindowReader(wiring.Component):
         address_bits = spike_address_bits(self._config)
         m.submodules.steps = steps = SkidBuffer(step_layout(self._config))
         m.submodules.gather = gather = GatherSet(self._config)
-        m.submodules.residual = residual = fifo.SyncFIFOBuffered(width=self._config.word_bits, depth=_RESIDUAL_WORDS)
         wiring.connect(m, wiring.flipped(self.i), steps.i)
-        m.d.comb += [
-            residual.w_en.eq(gather.o_residual.valid), residual.w_data.eq(gather.o_residual.payload),
-            gather.o_residual.ready.eq(residual.w_rdy),
-            self.o_residual.valid.eq(residual.r_rdy), self.o_residual.payload.eq(residual.r_data),
-            residual.r_en.eq(self.o_residual.ready),
-        ]
         wiring.connect(m, wiring.flipped(self.o), gather.o)
+        wiring.connect(m, wiring.flipped(self.o_residual), gather.o_residual)
         step = steps.o.payload
         # What passes through unchanged, stage by stage.
         side = data.StructLayout({"gather": 1, "slot": range(GROUP_TAPS), "set_last": 1, "residual": 1,
