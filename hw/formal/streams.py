@@ -75,7 +75,7 @@ def pool_begins_empty(m: Module, dut: PoolUnit, inside: Inside) -> None:
 def residual_layer_comes_first(m: Module, dut: ResidualUnit, inside: Inside) -> None:
     """The layer is there a cycle before its first word; then the registers say what the plane is."""
     started, plane = past(m, Const(1), name="started"), inside.signal("plane")
-    has_residual = dut.i_residual != Residual.NONE
+    has_residual = (dut.i_residual == Residual.ADD) | (dut.i_residual == Residual.IAND)
     m.d.comb += [
         Assume(started | ~dut.i.valid),
         Assert(~started | (inside.signal("is_first") == (plane == 0)), "the first plane is known"),
