@@ -21,8 +21,8 @@ TILES, POSITIONS = 2, 3
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a layer does. cut : it is run chunk by chunk, its membranes in the buffer in between. adds, keeps : currents.
-    """
+    """What a layer does. cut : it is run chunk by chunk, its membranes in the buffer in between. adds, keeps : what it
+    does with currents."""
 
     steps: int = 4
     image: bool = False
@@ -44,7 +44,8 @@ KINDS = {
 
 SHORTCUT_KINDS = {
     "adds": Kind(adds=True), "adds, one step": Kind(steps=1, adds=True), "keeps": Kind(keeps=True),
-    "adds, keeps, a chunk cut short": Kind(steps=5, adds=True, keeps=True), "image, keeps": Kind(image=True, keeps=True),
+    "adds, keeps, a chunk cut short": Kind(steps=5, adds=True, keeps=True),
+    "image, keeps": Kind(image=True, keeps=True),
     "image, keeps, a chunk cut short": Kind(image=True, steps=3, keeps=True),
     "adds, soft reset": Kind(adds=True, soft=True, steps=3),
     "adds, keeps, chunk by chunk": Kind(steps=5, adds=True, keeps=True, cut=True),
