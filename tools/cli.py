@@ -149,6 +149,8 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
            per_step: Annotated[bool, typer.Option("--per-step", help="Fetch weights for each chunk of time steps "
                                                                      "anew; needs --membrane-words.")] = False,
            membrane_words: Annotated[int, typer.Option(help="Words of the membrane buffer, 0 builds none.")] = 0,
+           current_bits: Annotated[int, typer.Option(help="Bits of a current that a membrane shortcut keeps, 0 builds "
+                                                          "none; MS-ResNet needs them.")] = 0,
            out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
            as_json: Json = False) -> None:
     """Lower checkpoints and pack them: image.bin, image.hex and manifest.json.
@@ -160,7 +162,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
     from s2nn.tools.tables import manifest_table
 
     output, manifests = Output(as_json=as_json), {}
-    built = dataclasses.replace(preset(config), membrane_words=membrane_words)
+    built = dataclasses.replace(preset(config), membrane_words=membrane_words, current_bits=current_bits)
     schedule = Schedule(per_step=per_step, maps=maps)  # type: ignore[arg-type]
     for name in checkpoints or shipped_pair():
         folder, manifest = export_checkpoint(name, built, out, schedule=schedule)
