@@ -69,14 +69,15 @@ class NeuronArray(wiring.Component):
                      image.eq(d.image_input)]
         start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
         adds, keeps = Signal(reset_less=True), Signal(reset_less=True)  # currents
-        if self._config.current_bits:
+        kept = KeptCurrents(self._config) if self._config.current_bits else None
+        if kept is not None:
             m.d.sync += [adds.eq(d.residual == Residual.CURRENT), keeps.eq(d.keep_current)]
-            m.submodules.kept = kept = KeptCurrents(self._config)
+            m.submodules.kept = kept
             wiring.connect(m, wiring.flipped(self.i_currents), kept.i)
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
         # spikes before them still wait to leave.
         may_start, takes_params, emits = Signal(init=1), Signal(), Signal()
-        has_currents = kept.o_ready | ~adds if self._config.current_bits else 1
+        has_currents = 1 if kept is None else kept.o_ready | ~adds
         m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
                               & (~emits | self.o.ready) & has_currents),
                      takes_params.eq(start & hold.tags.tile_first)]
@@ -95,7 +96,7 @@ class NeuronArray(wiring.Component):
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
                 lane.i_fire.eq(fire),
             ]
-            if not self._config.current_bits:
+            if kept is None:
                 m.d.comb += lane.i_params.eq(params[index])
             spikes = word.word_select(index, time_lanes)
             with m.If(start | (self.o.valid & self.o.ready)):
@@ -114,7 +115,7 @@ class NeuronArray(wiring.Component):
             self._keep_membranes(m, lanes, begins=start & hold.tags.first_chunk, ends=chunk_done)
         emits_kept, first_added, kept_plane = Signal(), Signal(), Signal(range(max(self._config.current_bits, 2)))
         last_kept = kept_plane == self._config.current_bits - 1
-        if self._config.current_bits:
+        if kept is not None:
             self._meet_currents(m, kept, lanes, params, adds=adds, start=start, added=first_added, fire=fire, t=t)
             m.d.comb += [self.o_is_kept.eq(emits_kept), kept.i_hold.eq(emits_kept),
                          kept.i_next.eq(emits_kept & self.o.ready),
@@ -148,7 +149,7 @@ class NeuronArray(wiring.Component):
                 m.next = "FOLD"
                 with m.If(~image):
                     m.next = "LEAK"
-                if self._config.current_bits:
+                if kept is not None:
                     with m.If(adds):
                         m.next = "ADD"
 
@@ -189,7 +190,7 @@ class NeuronArray(wiring.Component):
                         m.next = "LOGITS"
                 with m.Elif(self.o.ready):
                     begin()
-                    if self._config.current_bits:
+                    if kept is not None:
                         with m.If(keeps):
                             m.d.sync += may_start.eq(0)
                             m.next = "KEPT"
@@ -200,7 +201,7 @@ class NeuronArray(wiring.Component):
                     with m.If(beat == self._config.logits_beats - 1):
                         m.d.sync += [beat.eq(0), may_start.eq(1)]
                         m.next = "IDLE"
-            if self._config.current_bits:
+            if kept is not None:
                 with m.State("ADD"):  # the first step's currents on their way to the biases
                     m.next = "ADDED"
                 with m.State("ADDED"):

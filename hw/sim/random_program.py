@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.net_shapes import PLANE_BITS, NetShape, WeightKind
-from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import DEFAULT_CURRENT_BITS, GROUP_TAPS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.descriptor import KEEP_SHIFTS
 from s2nn.hw.spec.program import (
     BIAS_LIMIT,
@@ -115,8 +115,9 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
         draft = _draft_conv(rng, config, spec, f"conv{index}", source, shapes[source], image_input=image_input)
         current = functional.currents(draft, maps[source], steps=steps, fraction_bits=config.fraction_bits)
         if draft.residual is not None and draft.adds_current:
-            draft = _with_gain(rng, draft, current, kept[draft.residual])
-            current = functional.with_shortcut(draft, current, kept[draft.residual])
+            added = kept[draft.residual]
+            draft = _with_gain(rng, draft, current, added)
+            current = functional.with_shortcut(draft, current, added)
         layer, current = _calibrate(rng, config, spec, draft, current)
         spikes = functional.fire(layer, current, leak_bits=config.leak_bits).spikes
         if spec.keeps:
@@ -126,8 +127,9 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
             kept[layer.name] = made
         built.append(layer)
         source = layer.name
-        joins = layer.residual is not None and not layer.adds_current
-        maps[source] = functional.combine(layer, spikes, maps[layer.residual or ""]) if joins else spikes
+        maps[source] = spikes
+        if layer.residual is not None and not layer.adds_current:
+            maps[source] = functional.combine(layer, spikes, maps[layer.residual])
         shapes[source] = layer.out_shape
     kernel = shapes[source][1:]
     groups = _num_groups(kernel, shapes[source][0], classifier_grouping, classifier_shared_taps)
@@ -231,12 +233,18 @@ def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.floa
     return replace(draft, threshold=mantissas[0].clip(1, THRESHOLD_LIMIT), bias=mantissas[1], param_shift=shift)
 
 
+def built_for(config: AcceleratorConfig, net: NetShape) -> AcceleratorConfig:
+    """The configuration, with membrane shortcuts if the net has them."""
+    needs = net.residual_op is ResidualOp.CURRENT and not config.current_bits
+    return replace(config, current_bits=DEFAULT_CURRENT_BITS) if needs else config
+
+
 def net_program(seed: int, config: AcceleratorConfig, net: NetShape, *, eta: int, classifier_planes: int = PLANE_BITS,
-                residual_op: ResidualOp = ResidualOp.ADD, calibration: NDArray[np.uint8] | None = None) -> Program:
+                calibration: NDArray[np.uint8] | None = None) -> Program:
     """A random program of a net's shape, see `net_layers` and `random_program`; the compared layers are sub-bit."""
     pooled = net.layers[-1].global_pool
     return random_program(seed, config, in_shape=net.input_shape, name=net.name,
-                          layers=net_layers(net, eta=eta, residual_op=residual_op),
+                          layers=net_layers(net, eta=eta, residual_op=net.residual_op),
                           classes=net.layers[-1].c_out, classifier_planes=classifier_planes, steps=net.steps,
                           classifier_grouping=Grouping.INPUTS if pooled else Grouping.TAPS,
                           classifier_shared_taps=pooled, spike_input=net.input_spikes, calibration=calibration)

@@ -26,6 +26,8 @@ DESCRIPTOR_BYTES = 64
 PARAM_BYTES = 4
 #: Bits that a kept current may have: one plane each beside the spikes, and planes are counted in four bits.
 CURRENT_BITS = range(4, 13)
+#: What they are where a net needs some and nobody says how many.
+DEFAULT_CURRENT_BITS = 8
 #: Bytes of one codeword in DRAM (nine bits and the zero mark, in a little-endian 16-bit word).
 CODEWORD_BYTES = 2
 
