@@ -76,6 +76,8 @@ def _streams() -> list[Proof]:
         proof("residual", lambda: ResidualUnit(s), "smallest", "o", inputs=["i", "i_residual_words"],
               settled=["i_residual", "i_residual_planes", "i_planes"], addition=streams.residual_layer_comes_first),
         proof("neuron", lambda: NeuronArray(s), "smallest", "o", settled=["i_descriptor"]),
+        proof("neuron.currents", lambda: NeuronArray(replace(s, current_bits=4)), "smallest, currents of 4 bits", "o",
+              settled=["i_descriptor"]),
         proof("neuron.logits", lambda: NeuronArray(s), "smallest", "o_logits", mode="bmc", depth=16,
               settled=["i_descriptor"]),
         Proof(name="fetcher.requests.stream", law="a request waits unchanged; it asks for nothing that has no place",
