@@ -58,7 +58,8 @@ def _resnet19() -> NetShape:
 def _ms_resnet19() -> NetShape:
     net = _resnet19()
     return replace(net, name="ms-resnet19", title="MS-ResNet-19 for CIFAR", residual_op=ResidualOp.CURRENT,
-                   source=f"{net.source}; programs of it add currents, as blocks of MS-ResNet do, arXiv 2112.08954")
+                   source=f"{net.source}. Programs of it add currents, as blocks of MS-ResNet do, arXiv 2112.08954; "
+                          "the traffic model counts spikes alone, not the kept currents beside them")
 
 
 def _imagenet_resnet(depth: int, blocks: tuple[int, int, int, int]) -> NetShape:
