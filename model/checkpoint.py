@@ -7,6 +7,7 @@
         n.signs             uint8, one bit per weight, 1 = +1                        1-bit layers
         n.codes             uint8, plane_bits bits per weight (see `quantise`)       first layer and classifier
         n.weight            float32 of the weight's shape                            all layers of a full-precision net
+        n.mean, n.spread    float32 [O], of the current                              where a membrane shortcut takes it
     <stem>.json          format, version, net config, recipe with digest, accuracy, SHA-256 of the tensors
 
 Layers are numbered as the net's stages are; the classifier comes last. A group is a 3x3 kernel, or nine consecutive
@@ -74,6 +75,8 @@ def save_checkpoint(path: str | Path, net: FoldedNet, *, recipe: Recipe, test_ac
     tensors: dict[str, torch.Tensor] = {}
     for n, (layer, kind) in enumerate(zip(net.layers, _weight_kinds(config), strict=True)):
         tensors[f"{n}.gain"], tensors[f"{n}.bias"] = layer.gain, layer.bias
+        if layer.current_mean is not None and layer.current_spread is not None:
+            tensors[f"{n}.mean"], tensors[f"{n}.spread"] = layer.current_mean, layer.current_spread
         if kind is WeightKind.PLANES:
             tensors[f"{n}.codes"] = pack_bits(to_code(layer.weight, config.plane_bits), width=config.plane_bits)
         elif kind is WeightKind.FULL_PRECISION:
@@ -116,6 +119,9 @@ def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor]
     count = torch.Size(shape).numel()
     gain, bias = tensors[f"{n}.gain"], tensors[f"{n}.bias"]
     floats = {"gain": (gain, shape[:1]), "bias": (bias, shape[:1])}
+    mean, spread = tensors.get(f"{n}.mean"), tensors.get(f"{n}.spread")
+    if mean is not None and spread is not None:
+        floats |= {"mean": (mean, shape[:1]), "spread": (spread, shape[:1])}
     if kind is WeightKind.FULL_PRECISION:
         floats["weight"] = tensors[f"{n}.weight"], shape
     for name, (value, expected) in floats.items():
@@ -138,12 +144,15 @@ def _load_layer(n: int, shape: tuple[int, ...], tensors: dict[str, torch.Tensor]
         codewords = signs_of(patterns)
         indices = unpack_bits(tensors[f"{n}.indices"], width=stage.eta, count=shape[0] * stage.groups_per_channel)
         weight = (ungroup_inputs if stage.gathered else ungroup_taps)(codewords[indices], torch.Size(shape))
-    return FoldedLayer(weight=weight, gain=gain, bias=bias, codewords=codewords, indices=indices, **neuron)
+    return FoldedLayer(weight=weight, gain=gain, bias=bias, codewords=codewords, indices=indices, current_mean=mean,
+                       current_spread=spread, **neuron)
 
 
 def _expected_names(config: NetConfig) -> set[str]:
-    return {f"{n}.{field}" for n, kind in enumerate(_weight_kinds(config))
-            for field in ("gain", "bias", *_FIELDS[kind])}
+    stages = config.stages()
+    kept = {stage.membrane for stage in stages}
+    return {f"{n}.{field}" for n, kind in enumerate(_weight_kinds(config)) for field in (
+        "gain", "bias", *_FIELDS[kind], *(("mean", "spread") if n < len(stages) and stages[n].name in kept else ()))}
 
 
 def load_checkpoint(name_or_path: str | Path) -> Checkpoint:

@@ -37,6 +37,8 @@ class FoldedLayer:
     codewords, indices : +-1 [2^eta, 9] and int64 [O*G] if the layer is sub-bit: weight = codewords[indices], with G
         groups of nine for each output channel.
     tau, theta : of the neurons that follow; unused in the classifier and where nothing fires.
+    current_mean, current_spread : float32 [O], mean and standard deviation of gain*acc + bias over the training data
+        (BN's beta and |gamma|), of a convolution whose current a membrane shortcut takes; else None.
     """
 
     weight: torch.Tensor
@@ -46,6 +48,8 @@ class FoldedLayer:
     indices: torch.Tensor | None = None
     tau: float = 0.0
     theta: float = 0.0
+    current_mean: torch.Tensor | None = None
+    current_spread: torch.Tensor | None = None
 
 
 def fold_bn(bn: nn.BatchNorm2d, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,22 +134,25 @@ class FoldedNet(nn.Module):
         return head.gain * F.linear(features, head.weight) / self.config.time_steps + head.bias
 
 
-def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **neuron: float) -> FoldedLayer:
+def _layer(conv: QuantisedLayer, gain: torch.Tensor, bias: torch.Tensor, **others: float | torch.Tensor) -> FoldedLayer:
     codewords = indices = None
     if isinstance(conv, SubBitConv2d):
         codewords, indices = conv.codebook.codewords.detach().float().cpu().clone(), conv.indices().cpu()
     return FoldedLayer(weight=conv.integer_weight().detach().float().cpu().clone(), gain=gain.cpu().clone(),
-                       bias=bias.cpu().clone(), codewords=codewords, indices=indices, **neuron)  # type: ignore[arg-type]
+                       bias=bias.cpu().clone(), codewords=codewords, indices=indices, **others)  # type: ignore[arg-type]
 
 
 def fold(net: SpikingNet) -> FoldedNet:
     """Fold a trained net; the result lies on the CPU."""
     layers, config = [], net.config
+    kept = {stage.membrane for stage in config.stages()}
     for block in net.spiking_blocks():
         stage = block.stage
         gain, bias = fold_bn(block.bn, block.conv.scale().flatten() / config.input_division(stage))
         neuron = {"tau": float(block.lif.tau), "theta": float(block.lif.theta)} if block.lif is not None else {}
-        layers.append(_layer(block.conv, gain, bias, **neuron))
+        currents = {"current_mean": block.bn.bias.detach().float().cpu().clone(),
+                    "current_spread": block.bn.weight.detach().abs().float().cpu()} if stage.name in kept else {}
+        layers.append(_layer(block.conv, gain, bias, **neuron, **currents))
     head, last = net.classifier, config.stages()[-1]
     positions = last.out_height * last.out_width if config.pooled_head else 1
     gain = head.scale().flatten().expand(head.weight.shape[0]) / (positions * config.source_division(last.name))

@@ -21,11 +21,13 @@ class IntegerResult:
     spikes : [T, B, C, H, W] of every spiking layer, after its pool or residual; bool, uint8 where spikes were added up.
     membranes : int64 [B, C, H, W] of every spiking layer after the last step's reset, before its pool, without the
         positions that the pool drops.
+    kept : int64 [T, B, C, H, W] currents that a layer keeps, by its name.
     logits : int64 [B, classes].
     """
 
     spikes: list[torch.Tensor]
     membranes: list[torch.Tensor]
+    kept: dict[str, torch.Tensor]
     logits: torch.Tensor
 
     @property
@@ -61,6 +63,18 @@ def _fire(layer: Layer, current: torch.Tensor, leak_bits: int) -> tuple[torch.Te
     return torch.stack(spikes), v
 
 
+def _with_shortcut(layer: Layer, current: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """current int64 [T, B, O, H, W] and the floor of kept * gain / 2^shift, of the same shape."""
+    gain = torch.as_tensor(layer.gain, device=current.device)[:, None, None]
+    return current + torch.div(kept * gain, 1 << layer.gain_shift, rounding_mode="floor")
+
+
+def _keep(layer: Layer, current: torch.Tensor, bits: int) -> torch.Tensor:
+    """current int64 [T, B, O, H, W] in `bits` bits: divided by 2^shift to nearest, ties upwards, and clamped."""
+    unit = 2 ** torch.as_tensor(layer.keep_shift, device=current.device)[:, None, None]
+    return torch.div(2 * current + unit, 2 * unit, rounding_mode="floor").clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
 def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
     """Run the program on images uint8 [B, C, H, W], or on spikes uint8 [B, T, C, H, W], on their device."""
     shape = ((program.steps,) if program.spike_input else ()) + program.in_shape
@@ -69,7 +83,7 @@ def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
                         value=f"{images.dtype} {list(images.shape)}", source=program.name)
     steps, batch = program.steps, len(images)
     maps = {INPUT: images.transpose(0, 1) if program.spike_input else images}  # [T, B, C, H, W], an image [B, C, H, W]
-    all_spikes, membranes = [], []
+    all_spikes, membranes, kept = [], [], {}
     for layer in program.layers:
         x = maps[layer.source].double()
         x = x if layer.image_input else x.flatten(0, 1)
@@ -79,13 +93,18 @@ def integer_forward(program: Program, images: torch.Tensor) -> IntegerResult:
         current = sign * (_accumulate(layer, x) << shift) + bias  # (T*B, O, H, W), of the image (B, O, H, W)
         current = current.expand(steps, *current.shape) if layer.image_input else current.unflatten(0, (steps, batch))
         if layer.kind == "classify":
-            return IntegerResult(spikes=all_spikes, membranes=membranes, logits=current.sum(dim=0)[:, :, 0, 0])
+            return IntegerResult(spikes=all_spikes, membranes=membranes, kept=kept,
+                                 logits=current.sum(dim=0)[:, :, 0, 0])
+        if layer.residual is not None and layer.adds_current:
+            current = _with_shortcut(layer, current, kept[layer.residual])
+        if layer.keep_shift is not None:
+            kept[layer.name] = _keep(layer, current, program.current_bits)
         spikes, membrane = _fire(layer, current, program.leak_bits)
         if layer.pool:
             windows = spikes.unflatten(4, (-1, 2)).unflatten(3, (-1, 2))
             spikes = (windows.any(dim=6).any(dim=4) if layer.pool_op is PoolOp.MAX
                       else windows.sum(dim=(4, 6)).to(torch.uint8))
-        if layer.residual is not None:
+        if layer.residual is not None and not layer.adds_current:
             shortcut = maps[layer.residual]
             spikes = (shortcut.bool() & ~spikes if layer.residual_op is ResidualOp.IAND
                       else shortcut.to(torch.uint8) + spikes)

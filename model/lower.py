@@ -14,8 +14,8 @@ threshold keep their ratio, and its input counts for more than it should. That i
 half a threshold for any input, and refused beyond. `LayerReport` counts those channels.
 
 Spikes that an average pool or a residual adds up reach the next layer as integers; their division is in its gain. A
-membrane shortcut (MS-ResNet) adds currents of different scales before they fire, which the engine's neurons do not
-do: it is refused.
+membrane shortcut (MS-ResNet) adds the current of another layer before this one fires: `shortcuts` says how. A
+convolution that only feeds a shortcut gets thresholds that no current reaches.
 
 The classifier has one gain: logit_o = mean_t(gain*acc + b_o) = gain/T * sum_t(acc + b_o/gain), so bias_o is
 round(b_o/gain), which the engine adds once per step, and logit_scale = gain/T.
@@ -31,11 +31,13 @@ from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.placement import SectionOffsets, describe
 from s2nn.hw.spec.program import (
     BIAS_LIMIT,
+    GAIN_LIMIT,
     INPUT,
     THRESHOLD_LIMIT,
     Grouping,
     Layer,
     Program,
+    ResidualOp,
     Weights,
     group_inputs,
     group_taps,
@@ -44,6 +46,7 @@ from s2nn.hw.spec.semantics import IntArray, bipolar_planes
 from s2nn.model.codebook import TAPS, pattern_of
 from s2nn.model.fold import FoldedLayer, FoldedNet
 from s2nn.model.nets.stages import Stage, WeightKind, map_peaks
+from s2nn.model.shortcuts import KeptMap, gains, keep, reaches
 
 MAX_PARAM_SHIFT = 15
 
@@ -71,11 +74,14 @@ class Lowered:
 
 @dataclass(frozen=True, kw_only=True)
 class _Params:
+    """unit : integer current of a channel that is worth a current of 1."""
+
     threshold: IntArray
     bias: IntArray
     negate: np.ndarray
     param_shift: int
     capped: int
+    unit: np.ndarray
 
 
 def _doubles(values: torch.Tensor) -> np.ndarray:
@@ -83,28 +89,32 @@ def _doubles(values: torch.Tensor) -> np.ndarray:
 
 
 def _quantise_neuron(gain: np.ndarray, bias: np.ndarray, theta: float, *, fraction_bits: int, largest_acc: np.ndarray,
-                     mantissa_room: int, name: str) -> _Params:
-    """Mantissas of one layer. largest_acc [O] bounds |acc| of each channel; `mantissa_room` is the largest threshold or
-    |bias| that the membrane leaves room for."""
+                     mantissa_room: int, shortcut: KeptMap | None, current_bits: int, name: str) -> _Params:
+    """Mantissas of one layer. largest_acc [O] bounds |acc| of each channel; `mantissa_room` is the largest threshold,
+    or |bias| with the largest current of the shortcut, that the membrane leaves room for."""
     peak = np.maximum(theta, np.abs(bias))
+    whole = peak if shortcut is None else np.maximum(theta, np.abs(bias) + shortcut.largest(current_bits))
     with np.errstate(divide="ignore"):
         unit = np.where(gain == 0, np.inf, 2.0**fraction_bits / np.abs(gain))
     for shift in range(MAX_PARAM_SHIFT + 1):
-        room = min(min(THRESHOLD_LIMIT, BIAS_LIMIT) << shift, mantissa_room)
-        capped = peak * unit > room
-        excess = (2.0**fraction_bits * peak / room - np.abs(gain)) * largest_acc  # of a capped channel's current
+        mantissa = min(THRESHOLD_LIMIT, BIAS_LIMIT) << shift
+        largest = np.minimum(mantissa / peak, mantissa_room / whole)  # unit
+        if shortcut is not None:
+            largest = np.minimum(largest, GAIN_LIMIT / shortcut.step)
+        capped = unit > largest
+        excess = (2.0**fraction_bits / largest - np.abs(gain)) * largest_acc  # of a capped channel's current
         if (excess[capped] <= theta / 2).all():
             break
-        if room == mantissa_room:
+        if mantissa >= mantissa_room:
             raise LoweringError(f"threshold and bias of a channel must fit {mantissa_room}, what its membrane leaves",
                                 value=float((peak * unit).max()), source=f"layer {name}")
     else:
         raise LoweringError(f"param_shift must be at most {MAX_PARAM_SHIFT}", value=float((peak * unit).max()),
                             source=f"layer {name}")
-    unit = np.where(capped, room / peak, unit) / 2.0**shift
-    return _Params(threshold=np.rint(theta * unit).astype(np.int64).clip(1, THRESHOLD_LIMIT),
-                   bias=np.rint(bias * unit).astype(np.int64), negate=gain < 0, param_shift=shift,
-                   capped=int(capped.sum()))
+    unit = np.where(capped, largest, unit)
+    return _Params(threshold=np.rint(theta * unit / 2.0**shift).astype(np.int64).clip(1, THRESHOLD_LIMIT),
+                   bias=np.rint(bias * unit / 2.0**shift).astype(np.int64), negate=gain < 0, param_shift=shift,
+                   capped=int(capped.sum()), unit=unit)
 
 
 def _mantissa_room(config: AcceleratorConfig, *, current_limit: int, leak: int, steps: int, soft_reset: bool) -> int:
@@ -138,10 +148,18 @@ def _leak(tau: float, config: AcceleratorConfig, name: str) -> int:
     return round(scaled)
 
 
-def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: AcceleratorConfig) -> tuple[Layer, int]:
-    """The layer of one stage, and how many of its channels were capped; `peaks` are those of the maps."""
+def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: AcceleratorConfig, reach: dict[str, np.ndarray],
+          kept: dict[str, KeptMap]) -> tuple[Layer, int]:
+    """The layer of one stage, and how many of its channels were capped; `peaks` are those of the maps.
+
+    reach : see `reaches`. kept : currents that layers before this one keep; its own are added.
+    """
     layer, stage = net.layers[number], net.config.stages()[number]
-    image, soft_reset = stage.source == INPUT and not net.config.spike_input, not net.config.hard_reset
+    image, soft_reset = stage.source == INPUT and not net.config.spike_input, not net.config.hard_reset and stage.fires
+    theta, shortcut = layer.theta, None if stage.membrane is None else kept[stage.membrane]
+    if not stage.fires:  # the threshold of the neurons that its current goes to
+        reader = next(n for n, other in enumerate(net.config.stages()) if other.membrane == stage.name)
+        theta = net.layers[reader].theta
     peak = peaks[stage.source]
     planes = net.config.plane_bits if stage.weights is WeightKind.PLANES else 1
     leak = _leak(layer.tau, config, stage.name)
@@ -151,18 +169,30 @@ def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: Accelerato
     fraction_bits = 0 if image else config.fraction_bits
     room = _mantissa_room(config, current_limit=accumulator_limit << fraction_bits, leak=leak,
                           steps=net.config.time_steps, soft_reset=soft_reset)
+    if shortcut is not None:  # what rounding may add to the gains
+        room -= (1 << config.current_bits - 1) + 1
     if room < 1:
         raise LoweringError(f"membrane must fit {config.membrane_bits} bits", value=accumulator_limit << fraction_bits,
                             field="largest input current", source=f"layer {stage.name}")
-    params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), layer.theta, fraction_bits=fraction_bits,
-                              largest_acc=largest_acc, mantissa_room=room, name=stage.name)
+    params = _quantise_neuron(_doubles(layer.gain), _doubles(layer.bias), theta, fraction_bits=fraction_bits,
+                              largest_acc=largest_acc, mantissa_room=room, shortcut=shortcut,
+                              current_bits=config.current_bits, name=stage.name)
+    threshold = params.threshold
+    if not stage.fires:
+        threshold = np.full_like(threshold, min(THRESHOLD_LIMIT, room >> params.param_shift))
+    gain, gain_shift = (None, 0) if shortcut is None else gains(shortcut, params.unit)
+    if stage.name in reach:
+        kept[stage.name] = keep(reach[stage.name], params.unit, config.current_bits)
     lowered = Layer(name=stage.name, kind="conv", source=stage.source, in_shape=stage.in_shape,
                     out_shape=stage.out_shape, kernel=stage.kernel_shape,
                     weights=_weights(layer, stage, config=config, planes=planes),
                     grouping=Grouping.INPUTS if stage.gathered else Grouping.TAPS, stride=stage.stride,
-                    pad=stage.padding, pool=stage.pool, pool_op=stage.pool_op, residual=stage.residual,
-                    residual_op=stage.residual_op, image_input=image, threshold=params.threshold, bias=params.bias,
-                    negate=params.negate, param_shift=params.param_shift, leak=leak, soft_reset=soft_reset)
+                    pad=stage.padding, pool=stage.pool, pool_op=stage.pool_op,
+                    residual=stage.membrane or stage.residual,
+                    residual_op=ResidualOp.CURRENT if stage.membrane else stage.residual_op, image_input=image,
+                    threshold=threshold, bias=params.bias, negate=params.negate, param_shift=params.param_shift,
+                    leak=leak, soft_reset=soft_reset, gain=gain, gain_shift=gain_shift,
+                    keep_shift=kept[stage.name].shift if stage.name in kept else None)
     return lowered, params.capped
 
 
@@ -188,20 +218,21 @@ def lower_with_report(net: FoldedNet, config: AcceleratorConfig, *, name: str = 
     if net.config.full_precision:
         raise LoweringError("weights must be 1-bit, codewords or 8-bit planes: a full-precision net has no integers",
                             value=net.config.weight_format, source=name)
-    for stage in stages:
-        if stage.membrane is not None:
-            raise LoweringError("must not add currents before they fire: the accelerator joins spikes (blocks sew-add "
-                                "and sew-iand), and no membranes yet", value=stage.membrane, field="membrane",
-                                source=f"layer {stage.name}")
+    reach = reaches(stages, net.layers)
+    if reach and not config.current_bits:
+        raise LoweringError("the configuration must be built for membrane shortcuts (current_bits)",
+                            value=config.current_bits, field="current_bits", source=name)
+    kept: dict[str, KeptMap] = {}
     peaks = map_peaks(stages, spike_input=net.config.spike_input)
     layers, capped = [], []
     for number in range(len(stages)):
-        layer, channels = _conv(net, number, peaks, config)
+        layer, channels = _conv(net, number, peaks, config, reach, kept)
         layers.append(layer)
         capped.append(channels)
     layers.append(_classifier(net, config))
     program = Program(name=name, steps=net.config.time_steps, spike_input=net.config.spike_input,
-                      leak_bits=config.leak_bits, fraction_bits=config.fraction_bits, layers=tuple(layers))
+                      leak_bits=config.leak_bits, fraction_bits=config.fraction_bits,
+                      current_bits=config.current_bits if kept else 0, layers=tuple(layers))
     # Everything the configuration limits (buffers, widths, chunks) is a rule of the contract: let it judge the program.
     describe(config, program, [SectionOffsets(0, 0, 0)] * len(layers))
     report = tuple(LayerReport(

@@ -1,6 +1,6 @@
 """Programs of every layer type, for the tests that hold two levels against each other."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from s2nn.hw.spec.config import TINY, AcceleratorConfig
 from s2nn.hw.spec.program import Grouping, PoolOp, Program, ResidualOp
 
 ADD, IAND, INPUTS, SUM = ResidualOp.ADD, ResidualOp.IAND, Grouping.INPUTS, PoolOp.SUM
+CURRENT = ResidualOp.CURRENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ def _pointwise(channels: int, **options: Any) -> RandomConv:
 
 
 BINARY = TINY.as_binary()
+#: Built for membrane shortcuts.
+SHORTCUTS = replace(TINY, name="shortcuts", current_bits=6, spike_words=512)
 LAYER_TYPES: dict[str, LayerType] = {
     "kernel of 5x5": LayerType(layers=[_image(4, kernel=(5, 5), pad=2), _hidden(4, kernel=(5, 5), pad=2)]),
     "kernel of 1x1 as one tap of a group": LayerType(layers=[_image(4), _hidden(5, kernel=(1, 1), pad=0)]),
@@ -107,4 +110,19 @@ LAYER_TYPES: dict[str, LayerType] = {
     "spikes in, residual of the input": LayerType(
         layers=[_hidden(2, residual="input", residual_op=ADD), _hidden(4)], in_shape=(2, 4, 4),
         options={"spike_input": True, "steps": 3}),
+    "membrane shortcut": LayerType(layers=[
+        _image(6, keeps=True), _hidden(5), _hidden(6, residual="conv0", residual_op=CURRENT)], config=SHORTCUTS),
+    "membrane shortcuts, one kept and added": LayerType(layers=[
+        _image(8, keeps=True), _hidden(4), _hidden(8, residual="conv0", residual_op=CURRENT, keeps=True), _hidden(5),
+        _hidden(8, residual="conv2", residual_op=CURRENT, soft_reset=True)], in_shape=(1, 5, 4), config=SHORTCUTS,
+        options={"steps": 5}),
+    "membrane shortcut over a strided convolution": LayerType(layers=[
+        _image(4), _hidden(8, stride=2), _pointwise(8, stride=2, source="conv0", keeps=True),
+        _hidden(8, source="conv1", residual="conv2", residual_op=CURRENT, keeps=True),
+        _pointwise(8, residual="conv3", residual_op=CURRENT)], in_shape=(1, 7, 6), config=SHORTCUTS,
+        options={"steps": 3}),
+    "membrane shortcut of spikes in": LayerType(layers=[
+        _hidden(9, keeps=True), _hidden(9, residual="conv0", residual_op=CURRENT, keeps=True)], in_shape=(2, 4, 5),
+        config=SHORTCUTS, options={"spike_input": True, "classifier_grouping": INPUTS, "steps": 1,
+                                   "classifier_shared_taps": True}),
 }

@@ -1,6 +1,7 @@
 """`s2nn synth`: area and Fmax of the accelerator in both weight formats, at the same lanes, buffers and bus."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from s2nn.hw.rtl.verilog import TOP, write_verilog
@@ -19,14 +20,17 @@ def baseline_label(config_name: str) -> str:
     return f"{config_name}-binary"
 
 
-def synthesise_formats(designs: Sequence[tuple[str, str]], *, out: Path, place_and_route: bool = True, seed: int = 1,
+def synthesise_formats(designs: Sequence[tuple[str, str]], *, out: Path, current_bits: int = 0,
+                       place_and_route: bool = True, seed: int = 1,
                        tell: Tell = lambda line: None) -> list[SynthResult]:
     """Synthesise (configuration, target) pairs, each first in the binary, then in the codebook format.
+
+    current_bits : of the configurations, instead of their presets'.
 
     Everything goes below `out`. Raises `ConfigError` for an unknown configuration and `ToolError` for an unknown target
     or a missing tool, both before anything is written, and `ToolError` for a tool that fails.
     """
-    chosen = [(preset(name), get_target(target).name) for name, target in designs]
+    chosen = [(replace(preset(name), current_bits=current_bits), get_target(target).name) for name, target in designs]
     for program in (YOSYS, *(get_target(target).place_and_route[0] for _, target in chosen)):
         find_tool(program)
     results = []

@@ -14,7 +14,7 @@ from s2nn.hw.sim.dram import DEFAULT_PRESET
 from s2nn.hw.sim.engine import EngineSession
 from s2nn.hw.sim.net_catalogue import net_shape
 from s2nn.hw.sim.net_shapes import NetShape, enlarged
-from s2nn.hw.sim.random_program import net_program, random_images, random_spikes
+from s2nn.hw.sim.random_program import built_for, net_program, random_images, random_spikes
 from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import ULX3S, AcceleratorConfig
 from s2nn.tools.environment import package_versions
@@ -66,7 +66,7 @@ def bench_engine(cases: Sequence[Case], *, images: int, repetitions: int, seed: 
 
 
 def _measure(case: Case, *, images: int, repetitions: int, seed: int, tell: Tell) -> dict[str, Any]:
-    net, config = case.net, case.config
+    net, config = case.net, built_for(case.config, case.net)
     tell(f"{case.title}: random program")
     inputs = (random_spikes(seed, net.input_shape, images, steps=net.steps) if net.input_spikes
               else random_images(seed, net.input_shape, images))

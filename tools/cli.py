@@ -17,7 +17,7 @@ import typer
 from s2nn.hw.spec.config import preset
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.tools import cli_bench, cli_formal, cli_grid, cli_memory, cli_nets, cli_training
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, CurrentBits, Data, Json
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 
 RUNS = BUILD / "run"
@@ -150,6 +150,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
            per_step: Annotated[bool, typer.Option("--per-step", help="Fetch weights for each chunk of time steps "
                                                                      "anew; needs --membrane-words.")] = False,
            membrane_words: Annotated[int, typer.Option(help="Words of the membrane buffer, 0 builds none.")] = 0,
+           current_bits: CurrentBits = 0,
            out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
            as_json: Json = False) -> None:
     """Lower checkpoints and pack them: image.bin, image.hex and manifest.json.
@@ -161,7 +162,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
     from s2nn.tools.tables import manifest_table
 
     output, manifests = Output(as_json=as_json), {}
-    built = dataclasses.replace(preset(config), membrane_words=membrane_words)
+    built = dataclasses.replace(preset(config), membrane_words=membrane_words, current_bits=current_bits)
     schedule = Schedule(per_step=per_step, maps=maps)  # type: ignore[arg-type]
     for name in checkpoints or shipped_pair():
         folder, manifest = export_checkpoint(name, built, out, schedule=schedule)
@@ -220,6 +221,7 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
           target: Annotated[str, typer.Option(help="FPGA, with --config.")] = "ecp5-85k",
           out: Annotated[Path, typer.Option(help="Folder for netlists, logs and synth.json.")] = BUILD / "synth",
           area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
+          current_bits: CurrentBits = 0,
           seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
     """Synthesise the accelerator in both weight formats: LUT, FF, BRAM, DSP and Fmax.
 
@@ -230,7 +232,8 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
 
     output = Output(as_json=as_json)
     designs = DEFAULT_DESIGNS if config is None else ((config, target),)
-    results = synthesise_formats(designs, out=out, place_and_route=not area_only, seed=seed, tell=output.tell)
+    results = synthesise_formats(designs, out=out, current_bits=current_bits, place_and_route=not area_only, seed=seed,
+                                 tell=output.tell)
     for name, _ in designs:
         chosen = [result for result in results if result.label.startswith(f"{name}-")]
         write_report(chosen, out / f"synth-{name}.json", baseline=baseline_label(name))

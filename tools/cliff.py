@@ -17,7 +17,7 @@ from rich.table import Table
 from s2nn.hw.sim.formats import stored_as
 from s2nn.hw.sim.net_catalogue import net_shape
 from s2nn.hw.sim.net_shapes import NetShape
-from s2nn.hw.sim.random_program import net_program, random_images, random_spikes
+from s2nn.hw.sim.random_program import built_for, net_program, random_images, random_spikes
 from s2nn.hw.spec.atomic import write_json_atomic, write_text_atomic
 from s2nn.hw.spec.config import MAX_RESIDENT_ROWS, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError
@@ -58,7 +58,7 @@ def _curves(config: AcceleratorConfig, net: NetShape, etas: Sequence[int]) -> li
     one = replace(net, steps=1)  # sizes do not depend on the steps, nor on the inputs that thresholds are set on
     inputs = (random_spikes(0, net.input_shape, 1, steps=1) if net.input_spikes
               else random_images(0, net.input_shape, 1))
-    program = net_program(0, config, one, eta=min(etas), calibration=inputs)
+    program = net_program(0, built_for(config, one), one, eta=min(etas), calibration=inputs)
     return [_curve(config, stored_as(program, eta), eta) for eta in (None, *etas)]
 
 

@@ -70,5 +70,5 @@ def simulated_image(result: functional.FunctionalResult, number: int, run: Engin
     """A run of the engine in the tools' terms."""
     num_bytes, num_bursts = by_stream(run.axi)
     dram = difference(DramStats.from_dict(run.dram["after"]), DramStats.from_dict(run.dram["before"]))
-    return SimulatedImage(logits=result.logits[number], spikes=tuple(layer.spikes[number] for layer in result.layers),
+    return SimulatedImage(logits=result.logits[number], spikes=tuple(layer.stored[number] for layer in result.layers),
                           stray_spikes=0, counters=run.counters, bus_bytes=num_bytes, bus_bursts=num_bursts, dram=dram)

@@ -14,7 +14,7 @@ from s2nn.hw.sim.dram import DramModel
 from s2nn.hw.sim.dram import preset as dram_preset
 from s2nn.hw.sim.formats import stored_as
 from s2nn.hw.sim.net_shapes import NetShape
-from s2nn.hw.sim.random_program import net_program, random_images, random_spikes
+from s2nn.hw.sim.random_program import built_for, net_program, random_images, random_spikes
 from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.hw.spec.packing import num_tiles
@@ -67,7 +67,7 @@ def net_under_test(net: NetShape, config: AcceleratorConfig, *, eta: int, seed: 
         origin = f"random spikes, seed {seed}"
     else:
         inputs, origin = random_images(seed, net.input_shape, images), f"random images, seed {seed}"
-    program = net_program(seed, config, net, eta=eta, calibration=inputs)
+    program = net_program(seed, built_for(config, net), net, eta=eta, calibration=inputs)
     return NetUnderTest(shape=net, program=program, inputs=inputs, inputs_from=origin)
 
 
@@ -83,6 +83,7 @@ def grid_config(base: AcceleratorConfig, program: Program, schedule: str) -> Acc
     membrane = max(program.membrane_limit(layer) for layer in program.layers).bit_length() + 1
     accumulator_bits = max(base.accumulator_bits, accumulator)
     fields: dict[str, Any] = {
+        "current_bits": program.current_bits or base.current_bits,
         "weight_rows": max(base.weight_rows, _power_of_two(max(tile_rows(layer) for layer in program.layers))),
         "accumulator_bits": accumulator_bits, "membrane_bits": max(base.membrane_bits, membrane, accumulator_bits + 1)}
     if SCHEDULES[schedule].per_step:

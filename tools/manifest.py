@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from s2nn.hw.spec.build import descriptors, runs_by_layer
-from s2nn.hw.spec.config import PARAM_BYTES, AcceleratorConfig
+from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.errors import ConfigError, ImageFormatError
 from s2nn.hw.spec.image import MemoryImage
-from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, tile_bytes
+from s2nn.hw.spec.packing import index_padding_bytes, num_tiles, pack_codebook, params_bytes, tile_bytes
 from s2nn.hw.spec.program import Layer, Program
 from s2nn.hw.spec.registers import VERSION
 from s2nn.hw.spec.schedule import Schedule, simplest
 
 FORMAT = "s2nn-manifest"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 #: The rules that one net gives different answers under; `s2nn.hw.spec.semantics` defines them.
 SEMANTICS = {
@@ -33,8 +33,11 @@ SEMANTICS = {
     "current": "sign * accumulator * 2**fraction_bits + bias; image input and classifier without 2**fraction_bits",
     "weights": "planes of +1 (bit 1) and -1 (bit 0), most significant first: w = sum 2**k * b_k, an odd integer; nine "
                "zeros where a group points to the zero codeword",
-    "residual": "add: x + s, iand: x and not s, with the spikes s of the layer and the residual map x, per time step",
-    "overflow": "none: no value leaves its width, which is proven before packing",
+    "residual": "add: x + s, iand: x and not s, with the spikes s of the layer and the residual map x, per time step; "
+                "current: floor(y * gain / 2**gain_shift) is added to the current, with what the map keeps as y",
+    "kept current": "floor((current + 2**(keep_shift - 1)) / 2**keep_shift), clamped to current_bits bits in two's "
+                    "complement; the current is that of the step, shortcut included, without the membrane",
+    "overflow": "none but the clamp of a kept current: no value leaves its width, which is proven before packing",
     "pool": "2x2 maximum or sum of the spikes, stride 2; an odd last row or column is dropped",
     "input": "8-bit pixels as bit planes, most significant first; the same image at every time step; or spikes",
     "classifier": "logit = sum of its current over all time steps, without leak and threshold; of equal logits the "
@@ -50,7 +53,8 @@ class ManifestLayer:
     weights); `bits_per_weight` is index bits per weight without padding, `stored_bits_per_weight` with the padding and
     the codebook. `resident`: the weights stay in the weight buffer from one image to the next. `descriptors`: that run
     the layer, each with its codebook and parameters, and unless it is resident its weights. theta = threshold
-    mantissa << param_shift, likewise bias. `logit_scale`: what one unit of a logit is worth.
+    mantissa << param_shift, likewise bias. `keep_shift_range`, `gain_range`: None where no current is kept or added.
+    `logit_scale`: what one unit of a logit is worth.
     """
 
     name: str
@@ -78,6 +82,9 @@ class ManifestLayer:
     param_shift: int
     threshold_range: tuple[int, int]
     bias_range: tuple[int, int]
+    keep_shift_range: tuple[int, int] | None
+    gain_range: tuple[int, int] | None
+    gain_shift: int
     negated_channels: int
     logit_scale: float
     weights: int
@@ -109,7 +116,7 @@ class Manifest:
 
     Parameters
     ----------
-    net, steps, spike_input, classes, leak_bits, fraction_bits : of the program.
+    net, steps, spike_input, classes, leak_bits, fraction_bits, current_bits : of the program.
     config : fields of the accelerator configuration. config_digest : its digest as hex.
     image_version : of the memory image. image_bytes, image_sha256 : of image.bin.
     schedule : fields of the simplest `Schedule` with the steps that the image was packed for.
@@ -124,6 +131,7 @@ class Manifest:
     classes: int
     leak_bits: int
     fraction_bits: int
+    current_bits: int
     config: dict[str, object]
     config_digest: str
     image_version: int
@@ -210,8 +218,8 @@ def describe_export(config: AcceleratorConfig, program: Program, image: MemoryIm
     sizes["alignment"] = sum(section.padding_bytes for section in sections)
     return Manifest(
         net=program.name, steps=program.steps, spike_input=program.spike_input, classes=program.num_classes,
-        leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, config=config.to_json(),
-        config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
+        leak_bits=program.leak_bits, fraction_bits=program.fraction_bits, current_bits=program.current_bits,
+        config=config.to_json(), config_digest=config.digest.hex(), image_version=VERSION, image_bytes=len(data),
         image_sha256=hashlib.sha256(data).hexdigest(),
         schedule=asdict(simplest(config, program, schedule or Schedule())), transfer_bytes=transfers, layers=layers,
         sections=sections, sizes=sizes, bits_per_weight=_bits_per_weight(layers, sizes["descriptors"]),
@@ -250,10 +258,12 @@ def _describe_layer(config: AcceleratorConfig, layer: Layer, runs: Sequence[Mapp
         planes=layer.weights.num_planes, symbol_bits=layer.weights.symbol_bits, group_taps=9,
         reset="none" if layer.kind == "classify" else "soft" if layer.soft_reset else "hard", leak=layer.leak,
         param_shift=layer.param_shift, threshold_range=_range(layer.threshold), bias_range=_range(layer.bias),
+        keep_shift_range=None if layer.keep_shift is None else _range(layer.keep_shift),
+        gain_range=None if layer.gain is None else _range(layer.gain), gain_shift=layer.gain_shift,
         negated_channels=int(layer.negate.sum()), logit_scale=float(layer.logit_scale), weights=weights,
         resident=bool(runs[0]["resident"]), descriptors=len(runs),
         index_bytes=index_bytes, index_padding_bytes=index_padding_bytes(config, layer),
-        params_bytes=num_tiles(config, layer) * config.lanes * PARAM_BYTES, codebook_bytes=codebook_bytes,
+        params_bytes=params_bytes(config, layer), codebook_bytes=codebook_bytes,
         bits_per_weight=layer.weight_bits / weights,
         stored_bits_per_weight=8 * (index_bytes + codebook_bytes) / weights)
 

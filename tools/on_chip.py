@@ -11,7 +11,8 @@ Counted from the performance counters by layer, so that energy is a function of 
                     count that all lanes share
     neurons         per update: the leak's multiplication, two additions, a comparison and a register
 
-Not priced: clock tree, control, the DMA's buffers, leakage; nor the toggling of lanes without a spike.
+Not priced: clock tree, control, the DMA's buffers, leakage, the arithmetic of membrane shortcuts; nor the toggling of
+lanes without a spike.
 """
 
 from collections.abc import Mapping, Sequence

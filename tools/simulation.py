@@ -25,7 +25,7 @@ class SimulatedImage:
 
     Parameters
     ----------
-    logits : (classes,). spikes : (T, C, H, W) of each spiking layer.
+    logits : (classes,). spikes : (T, C, H, W) of each spiking layer, with what lies beside them (`LayerResult.stored`).
     stray_spikes : spikes in lanes beyond a layer's channels; there must be none.
     counters : every performance counter by name.
     bus_bytes, bus_bursts : what crossed AXI, by stream: those of `activity.READ_STREAMS`, "logits" and "map_write"
@@ -34,7 +34,7 @@ class SimulatedImage:
     """
 
     logits: NDArray[np.int64]
-    spikes: tuple[NDArray[np.bool_], ...]
+    spikes: tuple[NDArray[np.bool_ | np.uint8 | np.uint16], ...]
     stray_spikes: int
     counters: dict[str, int]
     bus_bytes: dict[str, int]

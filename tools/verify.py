@@ -53,7 +53,8 @@ def verify_runs(manifest: Manifest, golden: Golden, runs: Sequence[SimulatedImag
 
 
 def compare_with_torch(program: Program, images: NDArray[np.uint8], golden: Golden) -> Check:
-    """The golden model against torch's integer forward, which was written on its own: spikes, membranes and logits."""
+    """The golden model against torch's integer forward, which was written on its own: spikes, membranes, kept
+    currents and logits."""
     import torch  # here: it takes a second that the checks of the RTL should not wait for
 
     from s2nn.model.integer import integer_forward
@@ -66,6 +67,9 @@ def compare_with_torch(program: Program, images: NDArray[np.uint8], golden: Gold
     failures += [f"image {b}: {layer.name} differs in {wrong} membranes after the last step"
                  for layer, membranes in zip(layers, result.membranes, strict=True) for b in range(len(images))
                  if (wrong := int((membranes[b].numpy() != layer.membrane[b]).sum()))]
+    failures += [f"image {b}: {layer.name} differs in {wrong} kept currents"
+                 for layer in layers if layer.kept is not None for b in range(len(images))
+                 if (wrong := int((result.kept[layer.name][:, b].numpy() != layer.kept[b]).sum()))]
     failures += [f"image {b}: logits {golden.result.logits[b].tolist()}, torch has {logits}"
                  for b, logits in enumerate(result.logits.tolist()) if golden.result.logits[b].tolist() != logits]
     return Check(name=name, images=len(images), failures=tuple(failures))
@@ -81,7 +85,7 @@ def _spikes(golden: Golden, run: SimulatedImage, number: int) -> list[str]:
         return [f"{len(run.spikes)} spiking layers, must be {len(layers)}"]
     lines = [f"{run.stray_spikes} spikes beyond the layers' channels, must be none"] if run.stray_spikes else []
     for layer, spikes in zip(layers, run.spikes, strict=True):
-        expected = layer.spikes[number]
+        expected = layer.stored[number]
         if spikes.shape != expected.shape:
             lines.append(f"{layer.name} has shape {spikes.shape}, must be {expected.shape}")
         elif wrong := int((spikes != expected).sum()):

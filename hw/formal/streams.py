@@ -11,6 +11,7 @@ from s2nn.hw.formal.inside import Inside
 from s2nn.hw.formal.rules import held, held_channel
 from s2nn.hw.rtl.fetcher import Fetcher
 from s2nn.hw.rtl.loop_nest import LoopNest
+from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.rtl.pe_array import PEArray
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.registers import RegisterFile
@@ -62,7 +63,7 @@ def settle(owner: Property, m: Module, value: Any, *, name: str) -> None:
     m.d.comb += Assume(bits == owner.any_constant(m, bits.shape(), f"settled_{name}"))
 
 
-def loop_nest_begins_once(m: Module, dut: LoopNest, inside: Inside) -> None:
+def begins_once(m: Module, dut: LoopNest | NeuronArray, inside: Inside) -> None:
     """The sequencer starts a layer only when none runs."""
     m.d.comb += Assume(~(dut.i_start & dut.o_busy))
 
@@ -75,7 +76,7 @@ def pool_begins_empty(m: Module, dut: PoolUnit, inside: Inside) -> None:
 def residual_layer_comes_first(m: Module, dut: ResidualUnit, inside: Inside) -> None:
     """The layer is there a cycle before its first word; then the registers say what the plane is."""
     started, plane = past(m, Const(1), name="started"), inside.signal("plane")
-    has_residual = dut.i_residual != Residual.NONE
+    has_residual = (dut.i_residual == Residual.ADD) | (dut.i_residual == Residual.IAND)
     m.d.comb += [
         Assume(started | ~dut.i.valid),
         Assert(~started | (inside.signal("is_first") == (plane == 0)), "the first plane is known"),

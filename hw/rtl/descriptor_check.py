@@ -46,9 +46,14 @@ def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
     symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
     tile_fits = Mux(d.resident, d.weight_base + d.tile_rows <= config.weight_bank_rows,
                     d.tile_rows <= config.weight_rows)
-    planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & (d.out_planes <= MAX_ACTIVATION_PLANES)
+    bits = config.current_bits
+    out_planes_fit = Mux(d.keep_current, d.out_planes == 1 + bits, d.out_planes <= MAX_ACTIVATION_PLANES)
+    planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & out_planes_fit
+    adds_current = d.residual == Residual.CURRENT
+    currents_fit = ~adds_current | ((d.residual_planes == bits) & ~d.image_input) if bits else \
+        ~(d.keep_current | adds_current)
     no_membranes = 0 if config.membrane_words else d.load_membranes | d.store_membranes
-    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit | no_membranes
+    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit | ~currents_fit | no_membranes
 
 
 def _any_zero(d: data.View, names: tuple[str, ...]) -> Value:

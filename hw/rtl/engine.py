@@ -8,7 +8,7 @@ from s2nn.hw.rtl import dma_read, dma_write
 from s2nn.hw.rtl.compute import ComputePipeline
 from s2nn.hw.rtl.fetcher import Fetcher
 from s2nn.hw.rtl.input_loader import InputLoader
-from s2nn.hw.rtl.layouts import DescriptorLayout
+from s2nn.hw.rtl.layouts import DescriptorLayout, has_param_pairs
 from s2nn.hw.rtl.loop_nest import LoopNest
 from s2nn.hw.rtl.map_transfer import MapLoader, MapStorer
 from s2nn.hw.rtl.neuron import NeuronArray
@@ -19,7 +19,7 @@ from s2nn.hw.rtl.spike_buffer import SpikeBuffer
 from s2nn.hw.rtl.spike_writer import SpikeWriter, probe_layout
 from s2nn.hw.rtl.window import WindowReader
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import Opcode, Residual
 from s2nn.hw.spec.registers import ErrorCode
 
 #: Bits of a spike word that are counted in one cycle; a word that is narrower is padded with zeros.
@@ -110,6 +110,7 @@ class Engine(wiring.Component):
             fetcher.i_descriptor_take.eq(self.i_take), fetcher.i_params_take.eq(neuron.o_params_take),
             fetcher.i_release.eq(compute.o_release), fetcher.i_tile_take.eq(loop_nest.o_tile_take),
             loop_nest.i_tile_ready.eq(fetcher.o_tile_ready), params.i_shift.eq(fetcher.o_descriptor.param_shift),
+            params.i_pairs.eq(has_param_pairs(fetcher.o_descriptor)),
             compute.weights.i_fill_next.eq(fetcher.o_weights_next),
             compute.weights.i_fill_row.eq(fetcher.o_weights_row),
             compute.weights.i_fill_rows.eq(fetcher.o_weights_rows),
@@ -143,7 +144,6 @@ class Engine(wiring.Component):
             neuron.o.ready.eq(writer.i.ready),
             writer.i.valid.eq(neuron.o.valid | loader.o.valid | map_loader.o.valid),  # only one is ever at work
             writer.i.payload.eq(neuron.o.payload),
-            writer.i_residual.payload.eq(window.o_residual.payload),
             spike_buffer.i_write_enable.eq(writer.o_write_enable),
             spike_buffer.i_write_address.eq(writer.o_write_address),
             spike_buffer.i_write_word.eq(writer.o_write_word),
@@ -153,7 +153,8 @@ class Engine(wiring.Component):
             m.d.comb += writer.i.payload.eq(loader.o.payload)
         with m.If(map_loader.o_busy):
             m.d.comb += writer.i.payload.eq(map_loader.o.payload)
-        self._write_back(m, layer, window.o_residual, writer.i_residual, map_storer, neuron.o_logits)
+        self._share_residual(m, layer, window.o_residual, writer.i_residual, neuron.i_currents, map_storer.i)
+        self._write_back(m, layer, map_storer, neuron.o_logits)
 
         reads, words_read = Signal(GROUP_TAPS), Signal(range(GROUP_TAPS + 1))
         active_time_lanes = [scanner.o_valid & compute.o_enable & scanner.o.active
@@ -179,14 +180,24 @@ class Engine(wiring.Component):
         # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
         fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
                                   for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]
-        m.d.sync += [fired.eq(neuron.o.valid & neuron.o.ready),
+        m.d.sync += [fired.eq(neuron.o.valid & neuron.o.ready & ~neuron.o_is_kept),
                      *(part.eq(popcount(m, neuron.o.payload.word_select(k, _SPIKES_AT_ONCE)))
                        for k, part in enumerate(parts))]
         m.d.comb += self.o_events.spikes.eq(Mux(fired, add_all(parts), 0))
         return m
 
-    def _write_back(self, m: Module, layer: data.View, words: stream.Interface, residual: stream.Interface,
-                    storer: MapStorer, logits: stream.Interface) -> None:
+    def _share_residual(self, m: Module, layer: data.View, words: stream.Interface, spikes: stream.Interface,
+                        currents: stream.Interface, stored: stream.Interface) -> None:
+        """Words of a residual map meet the spikes, or currents before there are any; those of a stored map leave."""
+        stores, adds = Signal(), Signal()
+        m.d.sync += stores.eq(layer.opcode == Opcode.STORE_MAP)
+        if self._config.current_bits:
+            m.d.sync += adds.eq(layer.residual == Residual.CURRENT)
+        for target, here in ((spikes, ~stores & ~adds), (currents, adds), (stored, stores)):
+            m.d.comb += [target.payload.eq(words.payload), target.valid.eq(words.valid & here)]
+        m.d.comb += words.ready.eq(Mux(stores, stored.ready, Mux(adds, currents.ready, spikes.ready)))
+
+    def _write_back(self, m: Module, layer: data.View, storer: MapStorer, logits: stream.Interface) -> None:
         """What leaves for DRAM: a map, whose words are read as a residual map's are, or the classifier's logits."""
         stores = Signal()
         m.d.sync += [
@@ -194,10 +205,7 @@ class Engine(wiring.Component):
             self.o_write_address.eq(Mux(stores, self.i_scratch_address + layer.index_offset, self.i_output_address)),
             self.o_write_beats.eq(Mux(stores, layer.tile_beats, self._config.logits_beats)),
         ]
-        m.d.comb += [storer.i.payload.eq(words.payload), storer.i.valid.eq(words.valid & stores),
-                     residual.valid.eq(words.valid & ~stores),
-                     words.ready.eq(Mux(stores, storer.i.ready, residual.ready)),
-                     self.o_writes.payload.strb.eq(-1)]
+        m.d.comb += self.o_writes.payload.strb.eq(-1)
         with m.If(stores):
             wiring.connect(m, storer.o, wiring.flipped(self.o_writes))
         with m.Else():

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl import dma_read
 from s2nn.hw.rtl.descriptor_check import check_descriptor
-from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits
+from s2nn.hw.rtl.layouts import DescriptorLayout, has_param_pairs, row_bits
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, PARAM_BYTES, AcceleratorConfig
 from s2nn.hw.spec.descriptor import DESCRIPTOR, Opcode
 from s2nn.hw.spec.registers import ErrorCode, Stream
@@ -138,6 +138,12 @@ class Fetcher(wiring.Component):
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
         tile, is_kept = Signal(8), Signal(reset_less=True)
         m.d.sync += is_kept.eq(self._is_kept(d))  # the descriptor has long been there when it counts
+        params_beats: Value | int = self._config.params_beats
+        params_bytes: Value | int = self._config.lanes * PARAM_BYTES
+        if self._config.current_bits:
+            has_pairs = Signal(reset_less=True)
+            m.d.sync += has_pairs.eq(has_param_pairs(d))
+            params_beats, params_bytes = params_beats << has_pairs, params_bytes << has_pairs
         more_tiles = tile != d.tiles
         runs_layer, loads_map = Signal(), Signal()
         m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
@@ -181,9 +187,9 @@ class Fetcher(wiring.Component):
                 with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
                     m.next = "PARAMS"
             with m.State("PARAMS"):
-                with m.If(ask(Stream.PARAMS, params_address, self._config.params_beats, free_params != 0)):
+                with m.If(ask(Stream.PARAMS, params_address, params_beats, free_params != 0)):
                     m.d.comb += params_asked.eq(1)
-                    m.d.sync += params_address.eq(params_address + self._config.lanes * PARAM_BYTES)
+                    m.d.sync += params_address.eq(params_address + params_bytes)
                     m.next = "INDEX"
             with m.State("INDEX"):
                 with m.If(is_kept | ask(Stream.INDEX, index_address, d.tile_beats, (free_halves != 0) & ~is_kept)):

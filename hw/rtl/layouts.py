@@ -1,10 +1,11 @@
 """The records that pass between blocks, derived from `hw/spec`."""
 
 from amaranth import signed
+from amaranth.hdl import Value
 from amaranth.lib import data
 
 from s2nn.hw.spec.config import GROUP_TAPS, MAX_ACTIVATION_PLANES, AcceleratorConfig
-from s2nn.hw.spec.descriptor import DESCRIPTOR
+from s2nn.hw.spec.descriptor import DESCRIPTOR, Residual
 
 #: A layer descriptor, bit for bit as in DRAM.
 DescriptorLayout = data.StructLayout({field.name: field.width for field in DESCRIPTOR.fields})
@@ -20,6 +21,16 @@ Tags = data.StructLayout({
     "tile_first": 1,   # first position and chunk of its tile: neurons take the tile's parameters
     "tile_last": 1,    # last of its tile: the weight half is free afterwards
 })
+
+
+def plane_bits(config: AcceleratorConfig) -> int:
+    """Bits of a count of the planes of a value: those of a kept current lie beside the spikes."""
+    return 4 if config.current_bits else 3
+
+
+def has_param_pairs(d: data.View) -> Value:
+    """A layer's channels have two parameter words, since it keeps or adds currents."""
+    return d.keep_current | (d.residual == Residual.CURRENT)
 
 
 def row_bits(config: AcceleratorConfig) -> int:

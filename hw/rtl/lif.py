@@ -6,15 +6,19 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.spec.config import AcceleratorConfig
+from s2nn.hw.spec.descriptor import KEEP_SHIFTS
+from s2nn.hw.spec.program import GAIN_LIMIT
 
 #: Bits of the membrane in the lower product: an unsigned operand of a signed 18-bit multiplier.
 _LOW_BITS = 17
 
 
 def channel_params_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Of one channel: bias and bias less threshold, shifted; whether its sums are negated; whether there is one."""
+    """Of one channel: bias and bias less threshold, shifted; whether its sums are negated; whether there is one. Of
+    membrane shortcuts: the gain, and the shift of a kept current less 1."""
+    shortcut = {"gain": GAIN_LIMIT.bit_length(), "keep_shift": range(len(KEEP_SHIFTS))} if config.current_bits else {}
     return data.StructLayout({"bias": signed(config.membrane_bits), "excess_bias": signed(config.membrane_bits + 1),
-                              "negate": 1, "no_channel": 1})
+                              "negate": 1, "no_channel": 1, **shortcut})
 
 
 def params_layout(config: AcceleratorConfig) -> data.ArrayLayout:
@@ -36,7 +40,7 @@ class LifLane(wiring.Component):
     i_leak_step : leak the membrane and form the current from the difference taken before.
     i_fire : add, compare, reset; o_spike is valid with it.
     i_shift : the membrane takes i_membrane: logits leave lane by lane, or, with i_clear, it goes on from before.
-    o_membrane : the membrane, signed.
+    o_membrane : the membrane, signed. o_current : the current of the step, from i_fire on.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -59,6 +63,7 @@ class LifLane(wiring.Component):
             "i_shift": In(1),
             "i_membrane": In(signed(config.membrane_bits)),
             "o_membrane": Out(signed(config.membrane_bits)),
+            "o_current": Out(signed(config.membrane_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -68,7 +73,7 @@ class LifLane(wiring.Component):
         membrane, image_current = Signal(width, reset_less=True), Signal(width, reset_less=True)
         leaked, current = Signal(width, reset_less=True), Signal(width, reset_less=True)
         excess_current = Signal(excess_width, reset_less=True)
-        m.d.comb += self.o_membrane.eq(membrane)
+        m.d.comb += [self.o_membrane.eq(membrane), self.o_current.eq(current)]
 
         # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
         weighted = Signal(signed(self._config.accumulator_bits + 1), reset_less=True)

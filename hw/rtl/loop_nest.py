@@ -5,7 +5,7 @@ from amaranth.hdl import Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.rtl.layouts import DescriptorLayout, row_bits, step_layout
+from s2nn.hw.rtl.layouts import DescriptorLayout, plane_bits, row_bits, step_layout
 from s2nn.hw.rtl.loop_counter import count_loop
 from s2nn.hw.rtl.mod3 import advance
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
@@ -18,7 +18,8 @@ class LoopNest(wiring.Component):
     A step reads a 3x3 neighbourhood of a channel block, or, where groups are consecutive inputs, one word of a set of
     nine; the set meets its weights with its last word. With pooling, the four positions of a pool window follow each
     other; otherwise positions are in raster order. With a residual, the planes of that map at the output position
-    follow the other steps of each position and chunk; a map is stored by walking it as a residual map alone.
+    follow the other steps of each position and chunk, or those of the currents that it keeps; a map is stored by
+    walking it as a residual map alone.
 
     Members
     -------
@@ -72,7 +73,7 @@ class LoopNest(wiring.Component):
 
         walk_at_end = counters(~step.residual, ("block", 8, d.in_blocks), ("group_x", 6, d.groups_x),
                                ("group_y", 6, d.groups_y), ("in_plane", 3, d.in_planes), ("plane", 4, d.planes))
-        counters(step.residual, ("residual_plane", 3, d.residual_planes))
+        counters(step.residual, ("residual_plane", plane_bits(self._config), d.residual_planes))
         walk_ends, join_ends = ends["plane"], ends["residual_plane"]
         has_residual, chunk_ends = Signal(reset_less=True), Signal()
         m.d.sync += has_residual.eq(d.residual != Residual.NONE)
@@ -241,17 +242,22 @@ class LoopNest(wiring.Component):
                     ends: dict[str, Signal], moves: Signal) -> None:
         """Word of a position: (chunk * planes + plane) * blocks + block, of the input or of the residual map."""
         offset, chunk_offset, residual_offset = Signal(12), Signal(12), Signal(12)
-        following = offset + d.in_blocks
+        following = next_chunk = offset + d.in_blocks
+        next_residual = residual_offset + d.tiles
+        if self._config.current_bits:  # kept currents lie behind the spikes of a chunk, which their readers pass over
+            passes_spikes = Signal()
+            m.d.sync += passes_spikes.eq(d.residual == Residual.CURRENT)
+            next_chunk = chunk_offset + d.in_chunk_stride
+            next_residual = residual_offset + Mux(ends["residual_plane"] & passes_spikes, d.tiles << 1, d.tiles)
         with m.If(moves):
             with m.If(ends["plane"]):
-                m.d.sync += [offset.eq(Mux(at_last["chunk"], 0, following)),
-                             chunk_offset.eq(Mux(at_last["chunk"], 0, following))]
+                m.d.sync += [offset.eq(Mux(at_last["chunk"], 0, next_chunk)),
+                             chunk_offset.eq(Mux(at_last["chunk"], 0, next_chunk))]
             with m.Elif(ends["in_plane"]):  # a further weight plane meets the same words
                 m.d.sync += offset.eq(chunk_offset)
             with m.Elif(ends["group_y"]):
                 m.d.sync += offset.eq(following)
             with m.If(self.o.payload.residual):
-                m.d.sync += residual_offset.eq(Mux(ends["residual_plane"] & at_last["chunk"], 0,
-                                                   residual_offset + d.tiles))
+                m.d.sync += residual_offset.eq(Mux(ends["residual_plane"] & at_last["chunk"], 0, next_residual))
         m.d.comb += self.o.payload.offset.eq(Mux(self.o.payload.residual, residual_offset + count["tile"],
                                                  offset + count["block"]))

@@ -2,14 +2,15 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.currents import CurrentLane, KeptCurrents
 from s2nn.hw.rtl.layouts import DescriptorLayout, sums_layout
 from s2nn.hw.rtl.lif import LifLane, params_layout
 from s2nn.hw.rtl.membrane_buffer import MembraneBuffer
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import Opcode, Residual
 
 
 class NeuronArray(wiring.Component):
@@ -26,12 +27,15 @@ class NeuronArray(wiring.Component):
     i_valid, i : finished sums; taken into a holding register as soon as it is free, so the array goes on.
     o_ready_next : the holding register is free in the next cycle.
     i_params_valid, i_params : parameters of the next tile, taken (o_params_take) with the first sums of a tile.
-    o : one word of spikes per chunk. o_logits : beats of 32-bit logits, lane 0 first.
+    i_currents : of a layer that adds currents of a residual map, their planes, chunk by chunk, the lowest first.
+    o : one word of spikes per chunk, and behind it the planes of the currents that are kept (o_is_kept).
+    o_logits : beats of 32-bit logits, lane 0 first.
     o_busy : sums are inside. o_update : pulse, all lanes updated their membrane.
     o_membrane_read, o_membrane_write : pulses, a word of the membrane buffer was read or written.
 
     Throughput: 2*time_lanes + 2 cycles per chunk. An image layer takes time_lanes + 2 cycles per chunk of its eight
-    planes but the last, which takes time_lanes, and then 2 per time step and one per chunk of spikes.
+    planes but the last, which takes time_lanes, and then 2 per time step and one per chunk of spikes. Added currents
+    take two more per chunk, kept ones current_bits + 1.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -45,7 +49,8 @@ class NeuronArray(wiring.Component):
             "i_params_valid": In(1),
             "i_params": In(params_layout(config)),
             "o_params_take": Out(1),
-            "o": Out(stream.Signature(config.word_bits)),
+            "i_currents": In(stream.Signature(config.word_bits)),
+            "o": Out(stream.Signature(config.word_bits)), "o_is_kept": Out(1),
             "o_logits": Out(stream.Signature(config.axi_data_bits)),
             "o_busy": Out(1),
             "o_update": Out(1), "o_membrane_read": Out(1), "o_membrane_write": Out(1),
@@ -63,18 +68,26 @@ class NeuronArray(wiring.Component):
         m.d.sync += [classify.eq(d.opcode == Opcode.CLASSIFY), spiking.eq(d.opcode != Opcode.CLASSIFY),
                      image.eq(d.image_input)]
         start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
+        adds, keeps = Signal(reset_less=True), Signal(reset_less=True)  # currents
+        kept = KeptCurrents(self._config) if self._config.current_bits else None
+        if kept is not None:
+            m.d.sync += [adds.eq(d.residual == Residual.CURRENT), keeps.eq(d.keep_current)]
+            m.submodules.kept = kept
+            wiring.connect(m, wiring.flipped(self.i_currents), kept.i)
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
         # spikes before them still wait to leave.
         may_start, takes_params, emits = Signal(init=1), Signal(), Signal()
+        has_currents = 1 if kept is None else kept.o_ready | ~adds
         m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
-                              & (~emits | self.o.ready)),
+                              & (~emits | self.o.ready) & has_currents),
                      takes_params.eq(start & hold.tags.tile_first)]
+        word = Signal(self._config.word_bits)
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
         for index, lane in enumerate(lanes):
             m.submodules[f"lane{index}"] = lane
             m.d.comb += [
                 lane.i_raised.eq(hold.raised[index][0]), lane.i_total.eq(hold.total[0]),
-                lane.i_load.eq(load), lane.i_params.eq(params[index]),
+                lane.i_load.eq(load),
                 # A tile's first sums are loaded in the cycle in which its parameters are taken.
                 lane.i_negate.eq(Mux(may_start & hold.tags.tile_first,
                                      self.i_params[index].negate, params[index].negate)),
@@ -83,11 +96,14 @@ class NeuronArray(wiring.Component):
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
                 lane.i_fire.eq(fire),
             ]
-            spikes = self.o.payload.word_select(index, time_lanes)
+            if kept is None:
+                m.d.comb += lane.i_params.eq(params[index])
+            spikes = word.word_select(index, time_lanes)
             with m.If(start | (self.o.valid & self.o.ready)):
                 m.d.sync += spikes.eq(0)
             with m.If(fire):
                 m.d.sync += spikes.bit_select(t, 1).eq(lane.o_spike)
+        m.d.comb += self.o.payload.eq(word)
         # Logits leave lane 0 first; the others move up.
         per_beat, beat = self._config.axi_data_bits // 32, Signal(range(self._config.logits_beats + 1))
         for index, lane in enumerate(lanes):
@@ -97,6 +113,15 @@ class NeuronArray(wiring.Component):
         chunk_done = Signal()  # the last step of a chunk fires
         if self._config.membrane_words:
             self._keep_membranes(m, lanes, begins=start & hold.tags.first_chunk, ends=chunk_done)
+        emits_kept, first_added, kept_plane = Signal(), Signal(), Signal(range(max(self._config.current_bits, 2)))
+        last_kept = kept_plane == self._config.current_bits - 1
+        if kept is not None:
+            self._meet_currents(m, kept, lanes, params, adds=adds, start=start, added=first_added, fire=fire, t=t)
+            m.d.comb += [self.o_is_kept.eq(emits_kept), kept.i_hold.eq(emits_kept),
+                         kept.i_next.eq(emits_kept & self.o.ready),
+                         kept.i_release.eq(Mux(keeps, kept.i_next & last_kept, chunk_done))]
+            with m.If(emits_kept):
+                m.d.comb += self.o.payload.eq(kept.o_plane)
 
         held_next, release = Signal(), Signal()
         m.d.comb += [held_next.eq(Mux(held, ~release, self.i_valid)), self.o_ready_next.eq(~held_next),
@@ -124,6 +149,9 @@ class NeuronArray(wiring.Component):
                 m.next = "FOLD"
                 with m.If(~image):
                     m.next = "LEAK"
+                if kept is not None:
+                    with m.If(adds):
+                        m.next = "ADD"
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -147,12 +175,12 @@ class NeuronArray(wiring.Component):
                 m.next = "LEAK"
                 with m.If((t == time_lanes - 1) | is_last_step):
                     m.d.comb += chunk_done.eq(1)
-                    m.d.sync += [t.eq(0), may_start.eq(spiking & (~image | is_last_step))]
+                    m.d.sync += [t.eq(0), may_start.eq(spiking & (~image | is_last_step) & ~keeps)]
                     m.d.comb += release.eq(~image)
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += [emits.eq(1), self.o.valid.eq(spiking)]  # a classifier has no may_start here
-                with m.If(image & ~is_last_step):
+                with m.If(image & ~is_last_step & ~keeps):
                     with m.If(~spiking | self.o.ready):
                         m.next = "LEAK"
                 with m.Elif(~spiking):
@@ -162,6 +190,10 @@ class NeuronArray(wiring.Component):
                         m.next = "LOGITS"
                 with m.Elif(self.o.ready):
                     begin()
+                    if kept is not None:
+                        with m.If(keeps):
+                            m.d.sync += may_start.eq(0)
+                            m.next = "KEPT"
             with m.State("LOGITS"):
                 m.d.comb += self.o_logits.valid.eq(1)
                 with m.If(self.o_logits.ready):
@@ -169,8 +201,43 @@ class NeuronArray(wiring.Component):
                     with m.If(beat == self._config.logits_beats - 1):
                         m.d.sync += [beat.eq(0), may_start.eq(1)]
                         m.next = "IDLE"
+            if kept is not None:
+                with m.State("ADD"):  # the first step's currents on their way to the biases
+                    m.next = "ADDED"
+                with m.State("ADDED"):
+                    m.d.comb += first_added.eq(1)
+                    m.next = "LEAK"
+                with m.State("KEPT"):
+                    m.d.comb += [emits_kept.eq(1), self.o.valid.eq(1)]
+                    with m.If(self.o.ready):
+                        m.d.sync += kept_plane.eq(Mux(last_kept, 0, kept_plane + 1))
+                        with m.If(last_kept):
+                            m.d.sync += may_start.eq(~image | is_last_step)
+                            m.next = "IDLE"
+                            with m.If(image & ~is_last_step):
+                                m.next = "LEAK"
         m.d.comb += self.o_busy.eq(held | ~fsm.ongoing("IDLE"))
         return m
+
+    def _meet_currents(self, m: Module, kept: KeptCurrents, lanes: list[LifLane], params: data.View, *, adds: Value,
+                       start: Value, added: Value, fire: Value, t: Signal) -> None:
+        """Biases take up the added currents of a step two cycles before it; what is kept of it takes their place."""
+        ahead, fired = Signal.like(t, name="ahead"), Signal(name="fired")
+        with m.If(added | fire):
+            m.d.sync += ahead.eq(ahead + 1)
+        with m.If(start):
+            m.d.sync += ahead.eq(0)
+        m.d.comb += [kept.i_start.eq(self.i_start), kept.i_adds.eq(adds), kept.i_lane.eq(ahead), kept.i_write.eq(fired)]
+        m.d.sync += [fired.eq(fire & self.i_descriptor.keep_current), kept.i_write_lane.eq(t)]
+        for index, lane in enumerate(lanes):
+            m.submodules[f"current{index}"] = current = CurrentLane(self._config)
+            m.d.comb += [
+                current.i_params.eq(params[index]), current.i_gain_shift.eq(self.i_descriptor.gain_shift),
+                current.i_kept.eq(kept.o[index]), current.i_current.eq(lane.o_current),
+                kept.i_kept[index].eq(current.o_kept), lane.i_params.eq(params[index]),
+            ]
+            with m.If(adds):
+                m.d.comb += [lane.i_params.bias.eq(current.o_bias), lane.i_params.excess_bias.eq(current.o_excess_bias)]
 
     def _keep_membranes(self, m: Module, lanes: list[LifLane], *, begins: Value, ends: Value) -> None:
         """Membranes come from the buffer as a position begins, and go there as its chunk ends."""

@@ -15,8 +15,8 @@ class ResidualUnit(wiring.Component):
     -------
     i_residual, i_residual_planes, i_planes : of the layer: `Residual`, planes of the residual map and of the output;
         there a cycle before its first word.
-    i : words of spikes; without a residual they pass. i_residual_words : for each of them i_residual_planes words, the
-        lowest bits first.
+    i : words of spikes; without a residual of spikes they pass. i_residual_words : for each of them i_residual_planes
+        words, the lowest bits first.
     o : words of the output map, plane by plane, the lowest first.
 
     Throughput: a plane of the output per cycle.
@@ -38,7 +38,7 @@ class ResidualUnit(wiring.Component):
         # Registers that say what the plane is: they go with the plane that comes next.
         next_plane = Signal.like(plane)
         is_first, adds_plane, last = (Signal(name=name) for name in ("is_first", "adds_plane", "last"))
-        has_residual = self.i_residual != Residual.NONE
+        has_residual = (self.i_residual == Residual.ADD) | (self.i_residual == Residual.IAND)
         m.d.comb += next_plane.eq(plane)
         m.d.sync += [plane.eq(next_plane), is_first.eq(next_plane == 0),
                      adds_plane.eq(has_residual & (next_plane != self.i_residual_planes)),

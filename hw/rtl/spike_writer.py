@@ -5,7 +5,7 @@ from amaranth.hdl import Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from s2nn.hw.rtl.layouts import DescriptorLayout, spike_address_bits
+from s2nn.hw.rtl.layouts import DescriptorLayout, plane_bits, spike_address_bits
 from s2nn.hw.rtl.loop_counter import count_loop
 from s2nn.hw.rtl.pool import PoolUnit
 from s2nn.hw.rtl.residual import ResidualUnit
@@ -16,7 +16,7 @@ from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 def probe_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A word as it is written, with its place in the map: what a bench compares with the golden model. `pass` counts
     the planes of a position: chunk * planes + plane."""
-    return data.StructLayout({"word": config.word_bits, "pass": 8, "x": 10, "y": 10, "tile": 8})
+    return data.StructLayout({"word": config.word_bits, "pass": plane_bits(config) + 6, "x": 10, "y": 10, "tile": 8})
 
 
 class SpikeWriter(wiring.Component):
@@ -72,9 +72,9 @@ class SpikeWriter(wiring.Component):
         write, word = self.o_moves, Signal(self._config.word_bits, reset_less=True)
         m.d.sync += [write.eq(residual.o.valid), word.eq(residual.o.payload)]
         settles = ~self.o_busy
-        plane = count_loop(m, "plane", 3, d.out_planes, advances=write, settles=settles)
+        plane = count_loop(m, "plane", plane_bits(self._config), d.out_planes, advances=write, settles=settles)
         chunk = count_loop(m, "chunk", 8, d.out_chunks, advances=write & plane.at_last, settles=settles)
-        last_chunk, number = Signal(), Signal(8)
+        last_chunk, number = Signal(), Signal.like(self.o_probe["pass"])
         m.d.comb += last_chunk.eq(plane.at_last & chunk.at_last)
         address = self._walk(m, d, position_done=write & last_chunk, settles=settles)
         rows, columns = ([address[axis] == k for k in range(3)] for axis in ("y_mod", "x_mod"))

@@ -15,7 +15,7 @@ from s2nn.hw.sim.functional import FunctionalResult, Map, pad_map
 from s2nn.hw.spec.axi import BOUNDARY_BYTES, MAX_BURST_BEATS
 from s2nn.hw.spec.build import LayerRun, descriptors, layer_runs
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PIXEL_BITS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import Opcode, Residual
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program
@@ -134,10 +134,12 @@ def image_work(config: AcceleratorConfig, program: Program, fields: Sequence[Map
         layer = program.layers[step["layer"]]
         positions = step["out_height"] * step["out_width"]
         if run is None and step["opcode"] == Opcode.STORE_MAP:
-            yield StepWork(name=layer.name, counters={"spike_buffer.word_reads": positions * step["in_chunks"]})
+            words = positions * step["in_chunks"] * step["residual_planes"]
+            yield StepWork(name=layer.name, counters={"spike_buffer.word_reads": words})
         elif run is None:
             name = LOAD_INPUT if step["opcode"] == Opcode.LOAD_INPUT else layer.name
-            yield StepWork(name=name, counters={"spike_buffer.word_writes": positions * step["out_chunks"]})
+            words = positions * step["out_chunks"] * step["out_planes"]
+            yield StepWork(name=name, counters={"spike_buffer.word_writes": words})
         else:
             if current is not layer:
                 current = layer
@@ -203,7 +205,8 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
     """DRAM counters of one step; `fields` is its descriptor, `index` counts descriptors from 0. kept : the resident
     weights are in the buffer."""
     descriptor = addresses.image + image.offset(SectionKind.DESCRIPTORS) + DESCRIPTOR_BYTES * index
-    tile_bytes, params_bytes = fields["tile_beats"] * config.axi_bytes, config.params_beats * config.axi_bytes
+    tile_bytes = fields["tile_beats"] * config.axi_bytes
+    params_bytes = config.params_beats * param_words(fields) * config.axi_bytes
     requests: dict[str, list[tuple[int, int]]] = {"descriptor_read": [(descriptor, DESCRIPTOR_BYTES)]}
     match fields["opcode"]:
         case Opcode.LOAD_INPUT:
@@ -226,6 +229,11 @@ def _traffic(config: AcceleratorConfig, fields: Mapping[str, int], index: int, i
         counters[f"dram.{stream}_bytes"] = sum(size for _, size in parts)
         counters[f"dram.{stream}_bursts"] = sum(len(list(bursts(*part, axi_bytes=config.axi_bytes))) for part in parts)
     return counters
+
+
+def param_words(fields: Mapping[str, int]) -> int:
+    """Parameter words of a channel of the layer that a descriptor runs."""
+    return 2 if fields["keep_current"] or fields["residual"] == Residual.CURRENT else 1
 
 
 def is_kept(fields: Mapping[str, int], *, keep_weights: bool) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from s2nn.hw.spec.errors import DataError
 from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp
-from s2nn.hw.spec.semantics import IntArray, lif_step
+from s2nn.hw.spec.semantics import IntArray, kept_current, lif_step, shortcut_current
 
 #: Pixels, spikes, or sums of spikes.
 Map = NDArray[np.uint8 | np.bool_]
@@ -35,12 +35,24 @@ class LayerResult:
         added up.
     fired : (B, T, H) spikes fired before pooling, by step and computed row.
     membrane : (B, C, H, W) potential after the last step's reset, before pooling.
+    kept : (B, T, C, H, W) kept currents of `current_bits` bits; None where none are.
     """
 
     name: str
     spikes: Map
     fired: IntArray
     membrane: IntArray
+    kept: IntArray | None = None
+    current_bits: int = 0
+
+    @property
+    def stored(self) -> NDArray[np.uint8 | np.bool_ | np.uint16]:
+        """(B, T, C, H, W) what the planes of the map hold, read as one integer: above the spikes the bits of the kept
+        currents, in two's complement."""
+        if self.kept is None:
+            return self.spikes
+        bits = self.kept & (1 << self.current_bits) - 1
+        return (bits << 1 | self.spikes).astype(np.uint16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +81,12 @@ def run(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
     """
     _check_inputs(program, images)
     parts = [_run_batch(program, images[i:i + _BATCH_IMAGES]) for i in range(0, len(images), _BATCH_IMAGES)]
-    layers = tuple(LayerResult(
-        name=same[0].name,
+    layers = tuple(replace(
+        same[0],
         spikes=np.concatenate([part.spikes for part in same]),
         fired=np.concatenate([part.fired for part in same]),
         membrane=np.concatenate([part.membrane for part in same]),
+        kept=None if same[0].kept is None else np.concatenate([part.kept for part in same if part.kept is not None]),
     ) for same in zip(*(part.layers for part in parts), strict=True))
     return FunctionalResult(layers=layers, logits=np.concatenate([part.logits for part in parts]))
 
@@ -146,8 +159,21 @@ def fire(layer: Layer, current: IntArray, *, leak_bits: int) -> LayerResult:
     return LayerResult(name=layer.name, spikes=passed_on, fired=fired, membrane=membrane)
 
 
+def with_shortcut(layer: Layer, current: IntArray, kept: IntArray) -> IntArray:
+    """A layer's currents with those that an earlier one kept, both (B, T, C, H, W)."""
+    assert layer.gain is not None
+    return current + shortcut_current(kept, layer.gain[:, None, None], layer.gain_shift)
+
+
+def keep(layer: Layer, current: IntArray, current_bits: int) -> IntArray | None:
+    """What a layer keeps of its currents (B, T, C, H, W), the same shape; None where it keeps none."""
+    if layer.keep_shift is None:
+        return None
+    return kept_current(current, layer.keep_shift[:, None, None], current_bits)
+
+
 def combine(layer: Layer, spikes: Map, residual: Map) -> Map:
-    """What a layer with a residual passes on, from its spikes and that map, both (B, T, C, H, W)."""
+    """What a layer with a residual of spikes passes on, from its spikes and that map, both (B, T, C, H, W)."""
     if layer.residual_op is ResidualOp.IAND:
         return residual.astype(np.bool_) & (spikes == 0)
     return residual.astype(np.uint8) + spikes
@@ -155,11 +181,17 @@ def combine(layer: Layer, spikes: Map, residual: Map) -> Map:
 
 def _run_batch(program: Program, images: NDArray[np.uint8]) -> FunctionalResult:
     maps: dict[str, Map] = {INPUT: images}
+    kept: dict[str, IntArray] = {}
     layers = []
     for layer in program.layers[:-1]:
         current = currents(layer, maps[layer.source], steps=program.steps, fraction_bits=program.fraction_bits)
-        result = fire(layer, current, leak_bits=program.leak_bits)
-        if layer.residual is not None:
+        if layer.residual is not None and layer.adds_current:
+            current = with_shortcut(layer, current, kept[layer.residual])
+        result = replace(fire(layer, current, leak_bits=program.leak_bits),
+                         kept=keep(layer, current, program.current_bits), current_bits=program.current_bits)
+        if result.kept is not None:
+            kept[layer.name] = result.kept
+        if layer.residual is not None and not layer.adds_current:
             result = replace(result, spikes=combine(layer, result.spikes, maps[layer.residual]))
         layers.append(result)
         maps[layer.name] = result.spikes

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from s2nn.hw.sim.net_shapes import LayerShape, NetShape, WeightKind, classifier, plain_layers
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.hw.spec.program import INPUT
+from s2nn.hw.spec.program import INPUT, ResidualOp
 
 
 def _default() -> NetShape:
@@ -53,6 +53,13 @@ def _resnet19() -> NetShape:
                     source="S2NN, arXiv 2509.24266, sizes of Tab. 1 (stem 64; stages 128x3, 256x3, 512x2; three 1x1 "
                            "shortcuts, here 1-bit in every format, as its text says). Assumed: a residual adds to the "
                            "current of a block's second neuron, so that every map is binary")
+
+
+def _ms_resnet19() -> NetShape:
+    net = _resnet19()
+    return replace(net, name="ms-resnet19", title="MS-ResNet-19 for CIFAR", residual_op=ResidualOp.CURRENT,
+                   source=f"{net.source}. Programs of it add currents, as blocks of MS-ResNet do, arXiv 2112.08954; "
+                          "the traffic model counts spikes alone, not the kept currents beside them")
 
 
 def _imagenet_resnet(depth: int, blocks: tuple[int, int, int, int]) -> NetShape:
@@ -104,8 +111,8 @@ def _s2nn_scnn() -> NetShape:
 
 
 _NETS: dict[str, Callable[[], NetShape]] = {"default": _default, "vgg16": _vgg16, "resnet19": _resnet19,
-                                            "s2nn-scnn": _s2nn_scnn, "vgg9": _vgg9, "vggsnn": _vggsnn,
-                                            "nmnist-fc": _nmnist_fc,
+                                            "ms-resnet19": _ms_resnet19, "s2nn-scnn": _s2nn_scnn, "vgg9": _vgg9,
+                                            "vggsnn": _vggsnn, "nmnist-fc": _nmnist_fc,
                                             "resnet18": lambda: _imagenet_resnet(18, (2, 2, 2, 2)),
                                             "resnet34": lambda: _imagenet_resnet(34, (3, 4, 6, 3))}
 NET_NAMES = tuple(_NETS)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from s2nn.hw.spec.config import GROUP_TAPS, ceil_div
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.hw.spec.program import INPUT
+from s2nn.hw.spec.program import INPUT, ResidualOp
 
 #: Bits of the weights of first layer and classifier, stored as that many planes.
 PLANE_BITS = 8
@@ -147,6 +147,7 @@ class NetShape:
     steps : time steps T that the net is usually run with.
     layers : in the order in which they are run; the last one classifies.
     source : where the shape comes from and what is assumed about it.
+    residual_op : how a program of the shape joins a residual: the shape means CURRENT, the others join spikes instead.
     """
 
     name: str
@@ -156,6 +157,7 @@ class NetShape:
     steps: int
     layers: tuple[LayerShape, ...]
     source: str
+    residual_op: ResidualOp = ResidualOp.ADD
 
     def __post_init__(self) -> None:
         shapes = {INPUT: self.input_shape}

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.net_shapes import PLANE_BITS, NetShape, WeightKind
-from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.config import DEFAULT_CURRENT_BITS, GROUP_TAPS, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import KEEP_SHIFTS
 from s2nn.hw.spec.program import (
     BIAS_LIMIT,
+    GAIN_LIMIT,
+    GAIN_SHIFTS,
     INPUT,
     THRESHOLD_LIMIT,
     ZERO_CODEWORD,
@@ -45,6 +48,7 @@ class RandomConv:
     zeros : share of groups that are pruned, with a codebook only; 0 leaves the zero codeword out of it.
     kernel, grouping, shared_taps, stride, pad, pool, pool_op, soft_reset : as `s2nn.hw.spec.program.Layer`.
     source : map that is read; None: that of the layer before. residual, residual_op : map that is joined, or None.
+    keeps : the currents are kept, for a later layer's residual CURRENT.
     leak : factor in units of 2**-leak_bits; None draws one between half and all of the membrane.
     firing : share of (position, step) pairs at which a channel should fire, roughly.
     """
@@ -64,6 +68,7 @@ class RandomConv:
     source: str | None = None
     residual: str | None = None
     residual_op: ResidualOp | None = None
+    keeps: bool = False
     leak: int | None = None
     firing: float = 0.2
 
@@ -100,6 +105,7 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
         inputs = (random_spikes(seed, in_shape, _CALIBRATION_IMAGES, steps=steps) if spike_input
                   else random_images(seed, in_shape, _CALIBRATION_IMAGES))
     maps: dict[str, functional.Map] = {INPUT: inputs}
+    kept: dict[str, IntArray] = {}
     shapes: dict[str, Shape] = {INPUT: in_shape}
     built: list[Layer] = []
     source = INPUT
@@ -107,10 +113,23 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
         source = spec.source or source
         image_input = source == INPUT and not spike_input
         draft = _draft_conv(rng, config, spec, f"conv{index}", source, shapes[source], image_input=image_input)
-        layer, spikes = _calibrate(rng, config, spec, draft, maps[source], steps)
+        current = functional.currents(draft, maps[source], steps=steps, fraction_bits=config.fraction_bits)
+        if draft.residual is not None and draft.adds_current:
+            added = kept[draft.residual]
+            draft = _with_gain(rng, draft, current, added)
+            current = functional.with_shortcut(draft, current, added)
+        layer, current = _calibrate(rng, config, spec, draft, current)
+        spikes = functional.fire(layer, current, leak_bits=config.leak_bits).spikes
+        if spec.keeps:
+            layer = _with_keep_shift(config, layer, current)
+            made = functional.keep(layer, current, config.current_bits)
+            assert made is not None
+            kept[layer.name] = made
         built.append(layer)
         source = layer.name
-        maps[source] = spikes if layer.residual is None else functional.combine(layer, spikes, maps[layer.residual])
+        maps[source] = spikes
+        if layer.residual is not None and not layer.adds_current:
+            maps[source] = functional.combine(layer, spikes, maps[layer.residual])
         shapes[source] = layer.out_shape
     kernel = shapes[source][1:]
     groups = _num_groups(kernel, shapes[source][0], classifier_grouping, classifier_shared_taps)
@@ -124,7 +143,8 @@ def random_program(seed: int, config: AcceleratorConfig, *, in_shape: Shape, lay
     mean = functional.currents(draft, maps[source], steps=steps, fraction_bits=config.fraction_bits)
     built.append(_with_params(draft, np.ones(classes), -mean.mean(axis=(0, 1, 3, 4))))
     return Program(name=name, steps=steps, spike_input=spike_input, leak_bits=config.leak_bits,
-                   fraction_bits=config.fraction_bits, layers=tuple(built))
+                   fraction_bits=config.fraction_bits, current_bits=config.current_bits if kept else 0,
+                   layers=tuple(built))
 
 
 def _random_weights(rng: np.random.Generator, shape: tuple[int, ...], eta: int | None, zeros: float = 0.0) -> Weights:
@@ -161,31 +181,48 @@ def _draft_conv(rng: np.random.Generator, config: AcceleratorConfig, spec: Rando
         grouping=spec.grouping, shared_taps=spec.shared_taps, stride=spec.stride, pad=spec.pad, pool=spec.pool,
         pool_op=spec.pool_op,
         residual=spec.residual, residual_op=spec.residual_op, image_input=image_input,
+        gain=np.ones(spec.channels, dtype=np.int64) if spec.residual_op is ResidualOp.CURRENT else None,
         threshold=np.ones(spec.channels, dtype=np.int64), bias=np.zeros(spec.channels, dtype=np.int64),
         negate=rng.random(spec.channels) < 0.3,
         leak=int(rng.integers(half, 2 * half + 1)) if spec.leak is None else spec.leak, soft_reset=spec.soft_reset)
 
 
+def _with_gain(rng: np.random.Generator, draft: Layer, current: IntArray, kept: IntArray) -> Layer:
+    """The layer with gains that bring what an earlier layer kept to the size of its own currents, more or less."""
+    own, other = (np.maximum(values.std(axis=(0, 1, 3, 4)), 1.0) for values in (current, kept))
+    gain = own / other * rng.uniform(0.5, 1.5, len(own))
+    shift = max(shift for shift in GAIN_SHIFTS if shift == 0 or gain.max() * 2**shift <= GAIN_LIMIT)
+    return replace(draft, gain=np.rint(gain * 2**shift).astype(np.int64).clip(0, GAIN_LIMIT), gain_shift=shift)
+
+
+def _with_keep_shift(config: AcceleratorConfig, layer: Layer, current: IntArray) -> Layer:
+    """The layer with the least shifts that keep currents of up to twice their spread whole; larger ones are clamped."""
+    reach = np.abs(current.mean(axis=(0, 1, 3, 4))) + 2 * np.maximum(current.std(axis=(0, 1, 3, 4)), 1.0)
+    shift = np.ceil(np.log2(reach / (1 << config.current_bits - 1))).astype(np.int64)
+    return replace(layer, keep_shift=shift.clip(KEEP_SHIFTS[0], KEEP_SHIFTS[-1]))
+
+
 def _calibrate(rng: np.random.Generator, config: AcceleratorConfig, spec: RandomConv, draft: Layer,
-               inputs: functional.Map, steps: int) -> tuple[Layer, functional.Map]:
-    """The layer with thresholds and biases that make it fire at the asked rate, and its spikes on the inputs."""
-    current = functional.currents(draft, inputs, steps=steps, fraction_bits=config.fraction_bits)  # (B, T, C, H, W)
+               current: IntArray) -> tuple[Layer, IntArray]:
+    """The layer with thresholds and biases that make it fire at the asked rate, and its currents with these.
+
+    current : (B, T, C, H, W), without a bias.
+    """
     mean, spread = current.mean(axis=(0, 1, 3, 4)), np.maximum(current.std(axis=(0, 1, 3, 4)), 1.0)
     bias = -mean + spread * rng.uniform(-0.3, 0.3, spec.channels)
     theta = spread * 1.5
 
-    def attempt() -> tuple[Layer, functional.Map]:
+    def attempt() -> tuple[Layer, IntArray]:
         layer = _with_params(draft, theta, bias)
-        shifted = current + (layer.bias << layer.param_shift)[:, None, None]
-        return layer, functional.fire(layer, shifted, leak_bits=config.leak_bits).spikes
+        return layer, current + (layer.bias << layer.param_shift)[:, None, None]
 
-    layer, spikes = attempt()
+    layer, shifted = attempt()
     # A slow leak adds currents up, so the rate does not follow from their distribution: step the threshold towards it.
     for _ in range(_CALIBRATION_ROUNDS):
-        rate = spikes.mean(axis=(0, 1, 3, 4))  # (C,)
+        rate = functional.fire(layer, shifted, leak_bits=config.leak_bits).spikes.mean(axis=(0, 1, 3, 4))  # (C,)
         theta = theta * np.where(rate > 1.2 * spec.firing, 1.3, np.where(rate < 0.8 * spec.firing, 0.8, 1.0))
-        layer, spikes = attempt()
-    return layer, spikes
+        layer, shifted = attempt()
+    return layer, shifted
 
 
 def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.float64]) -> Layer:
@@ -196,11 +233,18 @@ def _with_params(draft: Layer, theta: NDArray[np.float64], bias: NDArray[np.floa
     return replace(draft, threshold=mantissas[0].clip(1, THRESHOLD_LIMIT), bias=mantissas[1], param_shift=shift)
 
 
+def built_for(config: AcceleratorConfig, net: NetShape) -> AcceleratorConfig:
+    """The configuration, with membrane shortcuts if the net has them."""
+    needs = net.residual_op is ResidualOp.CURRENT and not config.current_bits
+    return replace(config, current_bits=DEFAULT_CURRENT_BITS) if needs else config
+
+
 def net_program(seed: int, config: AcceleratorConfig, net: NetShape, *, eta: int, classifier_planes: int = PLANE_BITS,
                 calibration: NDArray[np.uint8] | None = None) -> Program:
     """A random program of a net's shape, see `net_layers` and `random_program`; the compared layers are sub-bit."""
     pooled = net.layers[-1].global_pool
-    return random_program(seed, config, in_shape=net.input_shape, layers=net_layers(net, eta=eta), name=net.name,
+    return random_program(seed, config, in_shape=net.input_shape, name=net.name,
+                          layers=net_layers(net, eta=eta, residual_op=net.residual_op),
                           classes=net.layers[-1].c_out, classifier_planes=classifier_planes, steps=net.steps,
                           classifier_grouping=Grouping.INPUTS if pooled else Grouping.TAPS,
                           classifier_shared_taps=pooled, spike_input=net.input_spikes, calibration=calibration)
@@ -212,8 +256,8 @@ def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = Resi
 
     Parameters
     ----------
-    net : gives shapes; a map that is added to a layer's current joins that layer's spikes instead (`residual_op`), and
-        so does a block's shortcut.
+    net : gives shapes; what joins a layer, and a block's shortcut, does so as `residual_op` says: CURRENT adds to its
+        current, which is what the shape means, the others join its spikes.
     eta : of the compared layers; None stores raw groups. firing : see `RandomConv`.
     """
     names = {INPUT: INPUT} | {layer.name: f"conv{index}" for index, layer in enumerate(net.layers)}
@@ -229,4 +273,7 @@ def net_layers(net: NetShape, *, eta: int | None, residual_op: ResidualOp = Resi
             residual=None if residual is None else names[residual],
             residual_op=None if residual is None else residual_op, firing=firing))
         shortcut = layer.name if layer.kind == "shortcut" else None
+    if residual_op is ResidualOp.CURRENT:
+        kept = {layer.residual for layer in layers}
+        layers = [replace(layer, keeps=f"conv{index}" in kept) for index, layer in enumerate(layers)]
     return layers

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import DESCRIPTOR, LAYER_OPCODES, Opcode, Residual
+from s2nn.hw.spec.descriptor import DESCRIPTOR, GAIN_SHIFT_UNIT, LAYER_OPCODES, Opcode, Residual
 from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
@@ -117,8 +117,10 @@ def recover_program(config: AcceleratorConfig, image: MemoryImage, *, name: str,
         shapes[names.name] = layer.out_shape
     num_bands = sum(1 for fields in by_layer[0] if not fields["load_membranes"])
     steps = sum(fields["steps"] for fields in by_layer[0]) // num_bands
+    keeps = any(layer.keep_shift is not None for layer in recovered)
     return Program(name=name, steps=steps, spike_input=spike_input, leak_bits=config.leak_bits,
-                   fraction_bits=config.fraction_bits, layers=tuple(recovered))
+                   fraction_bits=config.fraction_bits, current_bits=config.current_bits if keeps else 0,
+                   layers=tuple(recovered))
 
 
 def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[str, int], index: int,
@@ -141,16 +143,21 @@ def _recover_layer(config: AcceleratorConfig, image: MemoryImage, fields: dict[s
                   3 * (fields["groups_x"] - 1) + fields["last_taps_x"])
     symbols = packing.unpack_index(config, data(SectionKind.INDEX), c_out=names.c_out,
                                    symbol_bits=fields["symbol_bits"], planes=fields["planes"], groups=groups)
-    threshold, bias, negate = packing.unpack_params(data(SectionKind.PARAMS), c_out=names.c_out)
-    classify = fields["opcode"] == Opcode.CLASSIFY
-    operations = {Residual.NONE: None, Residual.ADD: ResidualOp.ADD, Residual.IAND: ResidualOp.IAND}
+    classify, residual = fields["opcode"] == Opcode.CLASSIFY, Residual(fields["residual"])
+    keeps, adds, params = bool(fields["keep_current"]), residual == Residual.CURRENT, data(SectionKind.PARAMS)
+    threshold, bias, negate = packing.unpack_params(params, c_out=names.c_out, words=2 if keeps or adds else 1)
+    gain, keep_shift = packing.unpack_current_params(params, c_out=names.c_out) if keeps or adds else (None, None)
+    operations = {Residual.NONE: None, Residual.ADD: ResidualOp.ADD, Residual.IAND: ResidualOp.IAND,
+                  Residual.CURRENT: ResidualOp.CURRENT}
     return Layer(name=names.name, kind="classify" if classify else "conv", source=names.source, in_shape=in_shape,
                  out_shape=(names.c_out, fields["out_height"], fields["out_width"]), kernel=kernel,
                  weights=Weights(symbols=symbols, codebook=codebook),
                  grouping=Grouping.INPUTS if gather else Grouping.TAPS, shared_taps=shared, stride=fields["stride"],
                  pad=fields["pad"], pool=bool(fields["pool"]), pool_op=PoolOp.SUM if fields["pool_sum"] else PoolOp.MAX,
                  residual=names.residual,
-                 residual_op=operations[Residual(fields["residual"])], image_input=bool(fields["image_input"]),
+                 residual_op=operations[residual], image_input=bool(fields["image_input"]),
+                 gain=gain if adds else None, gain_shift=GAIN_SHIFT_UNIT * fields["gain_shift"],
+                 keep_shift=keep_shift if keeps else None,
                  threshold=threshold, bias=bias, negate=negate, param_shift=fields["param_shift"],
                  leak=fields["leak"], soft_reset=bool(fields["soft_reset"]),
                  logit_scale=logit_scale if classify else 1.0)

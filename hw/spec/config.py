@@ -21,8 +21,13 @@ MAX_CHUNKS = 63
 MAX_RESIDENT_ROWS = 1 << 16
 #: Bytes of one layer descriptor in DRAM.
 DESCRIPTOR_BYTES = 64
-#: Bytes of one channel's parameters (threshold, bias, sign) in DRAM.
+#: Bytes of one channel's parameters (threshold, bias, sign) in DRAM; as many again (keep shift, gain) follow where
+#: currents are kept or added.
 PARAM_BYTES = 4
+#: Bits that a kept current may have: one plane each beside the spikes, and planes are counted in four bits.
+CURRENT_BITS = range(4, 13)
+#: What they are where a net needs some and nobody says how many.
+DEFAULT_CURRENT_BITS = 8
 #: Bytes of one codeword in DRAM (nine bits and the zero mark, in a little-endian 16-bit word).
 CODEWORD_BYTES = 2
 
@@ -60,6 +65,7 @@ class AcceleratorConfig:
         needs; 0 builds none.
     accumulator_bits : unsigned accumulator of popcounts, per lane and time lane.
     membrane_bits : signed membrane potential, per lane.
+    current_bits : bits of a current that a layer keeps for a membrane shortcut; 0 builds none.
     fraction_bits : fractional bits of the membrane in spiking layers (accumulators are shifted left by it).
     leak_bits : the leak is a multiplication by leak / 2**leak_bits.
     max_chunks : most chunks of `time_lanes` steps a map may have.
@@ -78,6 +84,7 @@ class AcceleratorConfig:
     membrane_words: int = 0
     accumulator_bits: int = 20
     membrane_bits: int = 24
+    current_bits: int = 0
     fraction_bits: int = 4
     leak_bits: int = 8
     max_chunks: int = 4
@@ -101,6 +108,8 @@ class AcceleratorConfig:
             (8 <= self.accumulator_bits <= 31, "accumulator_bits", "must lie in 8..31"),
             (self.accumulator_bits < self.membrane_bits <= 32, "membrane_bits",
              "must exceed accumulator_bits and be at most 32"),
+            (self.current_bits == 0 or self.current_bits in CURRENT_BITS, "current_bits",
+             f"must be 0 or lie in {CURRENT_BITS[0]}..{CURRENT_BITS[-1]}"),
             (0 <= self.fraction_bits <= 8, "fraction_bits", "must lie in 0..8"),
             (1 <= self.leak_bits <= 8, "leak_bits", "must lie in 1..8"),
             (1 <= self.max_chunks <= MAX_CHUNKS, "max_chunks", f"must lie in 1..{MAX_CHUNKS}"),
@@ -139,7 +148,7 @@ class AcceleratorConfig:
 
     @property
     def params_beats(self) -> int:
-        """AXI beats of the parameters of one tile of `lanes` channels."""
+        """AXI beats of the parameters of one tile of `lanes` channels; twice with kept or added currents."""
         return self.lanes * PARAM_BYTES // self.axi_bytes
 
     @property

@@ -7,18 +7,26 @@ from s2nn.hw.spec.fields import Field, Layout
 
 #: Bits of `top_div`, a two's complement number.
 TOP_BITS = 10
-#: Most words of a position of a map that is loaded or stored: what `in_chunks` and `out_chunks` can name.
+#: Most words of a position and plane of a map that is loaded or stored: what `in_chunks` and `out_chunks` can name.
 MAX_SPILLED_WORDS = 255
 #: Most beats of a load or store: what `tile_beats` can name.
 MAX_TRANSFER_BEATS = (1 << 16) - 1
 
 
 class Residual(IntEnum):
-    """How spikes are combined with a residual map."""
+    """How a layer is combined with a residual map."""
 
     NONE = 0
     ADD = 1
     IAND = 2
+    #: The currents that the map keeps are added to the layer's, before it fires.
+    CURRENT = 3
+
+
+#: Gain shifts that a descriptor can name are multiples of it.
+GAIN_SHIFT_UNIT = 4
+#: Shifts of a kept current that a parameter word can name.
+KEEP_SHIFTS = range(1, 17)
 
 
 class Opcode(IntEnum):
@@ -65,23 +73,26 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("in_channels", 10, "channels of the input image (LOAD_INPUT)"),
     Field("in_blocks", 8, "channel blocks of `lanes` channels in the input map"),
     Field("in_chunks", 8, "chunks of time_lanes steps (of an image: bit planes) that are read; of a store the words "
-                          "of a position"),
+                          "of a position and plane"),
     Field("in_planes", 3, "bit planes of an input value, least significant first; 1 for spikes and for an image"),
     Field("in_base", 16, "first word of the input map in each spike bank"),
     Field("in_row_stride", 16, "words from one row of a bank to the next"),
-    Field("in_col_stride", 12, "words from one column of a bank to the next: in_blocks * in_planes * in_chunks"),
+    Field("in_col_stride", 12, "words from one column of a bank to the next: in_chunk_stride * in_chunks"),
     Field("groups_y", 6, "kernel height in groups of three taps; gather: in taps"),
     Field("groups_x", 6, "kernel width in groups of three taps; gather: in taps"),
     Field("last_taps_y", 2, "rows of taps in the last group, 1..3; gather: 1"),
     Field("last_taps_x", 2, "columns of taps in the last group, 1..3; gather: 1"),
     Field("out_height", 10, "rows of the output map, after pooling"),
     Field("out_width", 10, "columns of the output map, after pooling"),
-    Field("out_chunks", 8, "chunks of time_lanes steps that are written; of LOAD_MAP the words of a position"),
-    Field("out_planes", 3, "bit planes of an output value, least significant first"),
+    Field("out_chunks", 8, "chunks of time_lanes steps that are written; of LOAD_MAP the words of a position "
+                           "and plane"),
+    Field("out_planes", 4, "bit planes of an output value, least significant first; with keep_current the spikes, then "
+                           "the bits of the current"),
     Field("out_base", 16, "first word of the output map in each spike bank"),
     Field("out_row_stride", 16, "words from one row of a bank to the next"),
     Field("out_col_stride", 12, "words from one column of a bank to the next"),
-    Field("residual_planes", 3, "bit planes of a value of the residual map; the rest of its shape is the output's"),
+    Field("residual_planes", 4, "bit planes that are read of a value of the residual map; the rest of its shape is the "
+                                "output's"),
     Field("residual_base", 16, "first word of the residual map in each spike bank"),
     Field("residual_row_stride", 16, "words from one row of a bank to the next"),
     Field("residual_col_stride", 12, "words from one column of a bank to the next"),
@@ -103,4 +114,7 @@ DESCRIPTOR = Layout("descriptor", total_bits=8 * DESCRIPTOR_BYTES, fields=[
     Field("index_offset", 32, "byte offset of the index stream of the first tile in the image; of a load or store in "
                               "the input or the scratch region"),
     Field("layer", 8, "number of the program's layer that this is done for, from 0"),
+    Field("keep_current", 1, "currents are kept beside the spikes"),
+    Field("gain_shift", 2, "right shift of a shortcut's product, in units of GAIN_SHIFT_UNIT"),
+    Field("in_chunk_stride", 12, "words from one chunk of the input map to the next"),
 ])

@@ -12,18 +12,30 @@ from s2nn.hw.spec.program import INPUT, Program, Shape
 class MapPlacement:
     """Where a map, or a band of its rows, lies in the nine banks: position (y, x) is in bank (y mod 3, x mod 3) at word
     base + (y div 3)*row_stride + (x div 3)*col_stride + (chunk*planes + plane)*blocks + block. Plane 0 holds the lowest
-    bits of the values. Rows count from the band's first one."""
+    bits of the values; the last `kept` planes are those of a kept current, its lowest bits first. Rows count from the
+    band's first one."""
 
     shape: Shape
     blocks: int
     chunks: int
     planes: int
     base: int
+    kept: int = 0
+
+    @property
+    def value_planes(self) -> int:
+        """Planes of the values that a layer reads as its input."""
+        return self.planes - self.kept
+
+    @property
+    def chunk_stride(self) -> int:
+        """Words of one position and chunk."""
+        return self.blocks * self.planes
 
     @property
     def col_stride(self) -> int:
         """Words of one position."""
-        return self.blocks * self.planes * self.chunks
+        return self.chunk_stride * self.chunks
 
     @property
     def row_stride(self) -> int:
@@ -46,7 +58,7 @@ class MapPlacement:
 
     def chunk_base(self, chunk: int | None) -> int:
         """First word of a chunk of time steps; None: of the map."""
-        return self.base + (chunk or 0) * self.planes * self.blocks
+        return self.base + (chunk or 0) * self.chunk_stride
 
     def rows_bytes(self, config: AcceleratorConfig, rows: int) -> int:
         """What so many rows take in the scratch region: all words of a position follow each other, in raster order."""
@@ -67,7 +79,8 @@ def unplaced(config: AcceleratorConfig, program: Program, name: str) -> MapPlace
     is_image = name == INPUT and not program.spike_input
     chunks = config.pixel_chunks if is_image else ceil_div(program.steps, config.time_lanes)
     planes = 1 if is_image else program.peak(name).bit_length()
-    return MapPlacement(shape, ceil_div(shape[0], config.lanes), chunks, planes, 0)
+    kept = program.current_bits if program.keeps_current(name) else 0
+    return MapPlacement(shape, ceil_div(shape[0], config.lanes), chunks, planes + kept, 0, kept)
 
 
 def free_base(words: int, live: Iterable[MapPlacement], limit: int, *, high: bool = False) -> int | None:

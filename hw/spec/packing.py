@@ -7,7 +7,8 @@ holds that bit of all lanes, lane 0 in its lowest bit. Slices follow each other 
 AXI beats, and output channels to whole tiles. With c_out a multiple of `lanes` a layer takes
 c_out*groups*symbol_bits/8 bytes, and the stated padding is what `index_padding_bytes` returns.
 
-Parameters: per channel one little-endian 32-bit word, bits 15..0 bias (signed), 30..16 threshold, 31 negate.
+Parameters: per channel one little-endian 32-bit word, bits 15..0 bias (signed), 30..16 threshold, 31 negate. In a layer
+that keeps or adds currents a second word follows it: bits 15..0 gain (unsigned), 19..16 keep shift less 1.
 Codebook: per codeword one little-endian 16-bit word, its taps in bits 8..0, bit 9 marks the zero codeword; padded to a
 whole AXI beat.
 Input: bytes in (row, column, byte, channel) order, padded to a whole AXI beat. An image has one byte per pixel and
@@ -17,8 +18,9 @@ channel; spikes have ceil(T/8), of which bit 7 is the first of eight steps.
 import numpy as np
 from numpy.typing import NDArray
 
-from s2nn.hw.spec.config import CODEWORD_BYTES, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.program import THRESHOLD_LIMIT, Layer
+from s2nn.hw.spec.config import CODEWORD_BYTES, PARAM_BYTES, AcceleratorConfig, ceil_div
+from s2nn.hw.spec.descriptor import KEEP_SHIFTS
+from s2nn.hw.spec.program import GAIN_LIMIT, THRESHOLD_LIMIT, Layer
 
 #: Threshold field of a lane without a channel.
 NO_CHANNEL = THRESHOLD_LIMIT + 1
@@ -73,20 +75,41 @@ def unpack_index(config: AcceleratorConfig, data: bytes, *, c_out: int, symbol_b
     return symbols.reshape(c_out, planes, groups).transpose(1, 0, 2).astype(np.uint16)
 
 
+def param_words(layer: Layer) -> int:
+    """Parameter words of one channel."""
+    return 2 if layer.has_current_params else 1
+
+
+def params_bytes(config: AcceleratorConfig, layer: Layer) -> int:
+    """Bytes of a layer's parameters, padded to whole tiles."""
+    return num_tiles(config, layer) * config.lanes * param_words(layer) * PARAM_BYTES
+
+
 def pack_params(config: AcceleratorConfig, layer: Layer) -> bytes:
     """Parameter words of all channels, padded to whole tiles with `NO_CHANNEL`, whose lanes never fire."""
-    channels = num_tiles(config, layer) * config.lanes
-    words = np.full(channels, NO_CHANNEL << 16, dtype=np.uint32)
-    words[:len(layer.bias)] = ((layer.bias & 0xFFFF) | (layer.threshold << 16)
-                               | (layer.negate.astype(np.int64) << 31)).astype(np.uint32)
+    c_out = len(layer.bias)
+    words = np.zeros((num_tiles(config, layer) * config.lanes, param_words(layer)), dtype=np.int64)
+    words[:, 0] = NO_CHANNEL << 16
+    words[:c_out, 0] = (layer.bias & 0xFFFF) | (layer.threshold << 16) | (layer.negate.astype(np.int64) << 31)
+    if layer.gain is not None:
+        words[:c_out, 1] |= layer.gain
+    if layer.keep_shift is not None:
+        words[:c_out, 1] |= (layer.keep_shift - KEEP_SHIFTS[0]) << 16
     return words.astype("<u4").tobytes()
 
 
-def unpack_params(data: bytes, *, c_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Inverse of `pack_params`: (threshold, bias, negate), each (c_out,)."""
-    words = np.frombuffer(data, dtype="<u4")[:c_out].astype(np.int64)
-    bias = ((words & 0xFFFF) ^ 0x8000) - 0x8000
-    return (words >> 16) & NO_CHANNEL, bias, (words >> 31).astype(bool)
+def unpack_params(data: bytes, *, c_out: int,
+                  words: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Inverse of `pack_params`: (threshold, bias, negate), each (c_out,). words : of a channel."""
+    first = np.frombuffer(data, dtype="<u4").reshape(-1, words)[:c_out, 0].astype(np.int64)
+    bias = ((first & 0xFFFF) ^ 0x8000) - 0x8000
+    return (first >> 16) & NO_CHANNEL, bias, (first >> 31).astype(bool)
+
+
+def unpack_current_params(data: bytes, *, c_out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inverse of `pack_params`, of the second words: (gain, keep shift), each (c_out,)."""
+    second = np.frombuffer(data, dtype="<u4").reshape(-1, 2)[:c_out, 1].astype(np.int64)
+    return second & GAIN_LIMIT, (second >> 16) + KEEP_SHIFTS[0]
 
 
 def pack_codebook(config: AcceleratorConfig, codebook: NDArray[np.uint16]) -> bytes:

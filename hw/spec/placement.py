@@ -10,7 +10,7 @@ from s2nn.hw.spec.config import (
     AcceleratorConfig,
     ceil_div,
 )
-from s2nn.hw.spec.descriptor import DESCRIPTOR, MAX_SPILLED_WORDS, TOP_BITS, Opcode, Residual
+from s2nn.hw.spec.descriptor import DESCRIPTOR, GAIN_SHIFT_UNIT, MAX_SPILLED_WORDS, TOP_BITS, Opcode, Residual
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.maps import MapPlacement
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
@@ -105,6 +105,10 @@ def describe(config: AcceleratorConfig, program: Program, offsets: list[SectionO
     if (program.leak_bits, program.fraction_bits) != expected:
         raise LoweringError(f"leak_bits and fraction_bits must be {expected}, those of the configuration",
                             value=(program.leak_bits, program.fraction_bits), source=program.name)
+    if program.current_bits not in (0, config.current_bits):
+        raise LoweringError("the configuration must be built for membrane shortcuts of the program's "
+                            f"{program.current_bits} bits", value=config.current_bits, field="current_bits",
+                            source=program.name)
     chunks = ceil_div(program.steps, config.time_lanes)
     if chunks > config.max_chunks:
         raise LoweringError(f"time steps must fit {config.max_chunks} chunks of {config.time_lanes}",
@@ -144,12 +148,13 @@ def _describe_input(config: AcceleratorConfig, program: Program, step: Step) -> 
 
 
 def _describe_transfer(config: AcceleratorConfig, step: Step, scratch: Mapping[str, int]) -> dict[str, int]:
-    """A load or store: the words of a position follow each other, as if each were a chunk of one block."""
+    """A load or store: the words of a position follow each other, as if each block were a chunk of one block."""
     placed, assigned = step.target or step.source, step.map
     assert placed is not None and assigned is not None
-    if placed.col_stride > MAX_SPILLED_WORDS:
-        raise LoweringError(f"a spilled map must have at most {MAX_SPILLED_WORDS} words a position",
-                            value=placed.col_stride, field=f"map {assigned}", source="plan_run")
+    words = placed.blocks * placed.chunks
+    if words > MAX_SPILLED_WORDS:
+        raise LoweringError(f"a spilled map must have at most {MAX_SPILLED_WORDS} words a position and plane",
+                            value=words, field=f"map {assigned}", source="plan_run")
     fields = _NOTHING | {
         "opcode": step.opcode, "layer": step.layer, "tiles": 1,
         "tile_beats": placed.rows_bytes(config, len(step.rows)) // config.axi_bytes,
@@ -157,9 +162,9 @@ def _describe_transfer(config: AcceleratorConfig, step: Step, scratch: Mapping[s
         "out_height": placed.shape[1], "out_width": placed.shape[2],
     }
     if step.opcode == Opcode.LOAD_MAP:
-        return fields | _target_fields(placed) | {"out_chunks": placed.col_stride, "out_planes": 1}
+        return fields | _target_fields(placed) | {"out_chunks": words, "out_planes": placed.planes}
     return fields | _residual_fields(placed) | {
-        "residual": Residual.ADD, "residual_planes": 1, "in_chunks": placed.col_stride,
+        "residual": Residual.ADD, "residual_planes": placed.planes, "in_chunks": words,
         "in_height": placed.shape[1], "in_width": placed.shape[2]}
 
 
@@ -197,7 +202,8 @@ def _describe_layer(config: AcceleratorConfig, program: Program, step: Step, wei
     block_rows, block_phase = divmod(config.lanes * weights.symbol_bits, GROUP_TAPS)
     last_rows, last_phase = divmod(((walk - 1) % config.lanes + 1) * weights.symbol_bits, GROUP_TAPS)
     codebook_bytes = 0 if codebook is None else len(codebook) * CODEWORD_BYTES
-    residuals = {None: Residual.NONE, ResidualOp.ADD: Residual.ADD, ResidualOp.IAND: Residual.IAND}
+    residuals = {None: Residual.NONE, ResidualOp.ADD: Residual.ADD, ResidualOp.IAND: Residual.IAND,
+                 ResidualOp.CURRENT: Residual.CURRENT}
     fields = _NOTHING | _target_fields(target, target.chunk_base(chunk)) | {
         "opcode": step.opcode, "layer": step.layer,
         "codebook": int(codebook is not None),
@@ -216,7 +222,8 @@ def _describe_layer(config: AcceleratorConfig, program: Program, step: Step, wei
         "param_shift": layer.param_shift,
         "in_height": source.shape[1], "in_width": source.shape[2],
         "in_blocks": source.blocks, "in_chunks": source.chunks if in_chunk is None else 1,
-        "in_planes": source.planes, "in_base": source.chunk_base(in_chunk),
+        "in_planes": source.value_planes, "in_base": source.chunk_base(in_chunk),
+        "in_chunk_stride": source.chunk_stride,
         "in_row_stride": source.row_stride, "in_col_stride": source.col_stride,
         "groups_y": groups_y, "groups_x": groups_x,
         "last_taps_y": last_taps_y, "last_taps_x": last_taps_x,
@@ -233,7 +240,11 @@ def _describe_layer(config: AcceleratorConfig, program: Program, step: Step, wei
         "codebook_offset": offsets.codebook if codebook is not None else 0,
         "params_offset": offsets.params,
         "index_offset": offsets.index,
+        "keep_current": int(layer.keep_shift is not None), "gain_shift": layer.gain_shift // GAIN_SHIFT_UNIT,
     }
     if residual is not None:
-        fields |= _residual_fields(residual, residual.chunk_base(chunk)) | {"residual_planes": residual.planes}
+        # The planes of the kept currents lie behind those of the values.
+        skipped, planes = (residual.value_planes, residual.kept) if layer.adds_current else (0, residual.value_planes)
+        base = residual.chunk_base(chunk) + skipped * residual.blocks
+        fields |= _residual_fields(residual, base) | {"residual_planes": planes}
     return fields

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, ceil_div
+from s2nn.hw.spec.descriptor import GAIN_SHIFT_UNIT, KEEP_SHIFTS
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.semantics import IntArray, bipolar_weight
 
@@ -20,6 +21,9 @@ INPUT = "input"
 #: bits) in a parameter word.
 THRESHOLD_LIMIT = (1 << 15) - 2
 BIAS_LIMIT = (1 << 15) - 1
+#: Largest gain of a shortcut (unsigned 16 bits), and the shifts that its product may have.
+GAIN_LIMIT = (1 << 16) - 1
+GAIN_SHIFTS = tuple(GAIN_SHIFT_UNIT * step for step in range(4))
 #: The codeword of nine zeros: the bit above the taps. A pruned group points to it.
 ZERO_CODEWORD = 1 << GROUP_TAPS
 
@@ -42,12 +46,15 @@ class PoolOp(StrEnum):
 
 
 class ResidualOp(StrEnum):
-    """How a layer's spikes s meet a residual map x (spike-element-wise, SEW-ResNet, arXiv 2102.04159 table 1)."""
+    """How a layer meets a residual map: its spikes s meet the map's x (spike-element-wise, SEW-ResNet, arXiv 2102.04159
+    table 1), or its current the one that the map keeps (membrane shortcut of MS-ResNet, arXiv 2112.08954)."""
 
     #: x + s.
     ADD = "add"
     #: x and not s; x must be spikes.
     IAND = "iand"
+    #: The kept current is added to the layer's before it fires.
+    CURRENT = "current"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +148,10 @@ class Layer:
     shared_taps : all taps of the kernel have one weight per input channel (grouping INPUTS, stored once): the layer
         sees the sum over its window, as behind average pooling.
     pool, pool_op : 2x2 pool (floor) of the output spikes, and what it does.
-    residual, residual_op : a second map, of the shape of the output, that the spikes are combined with; or None.
+    residual, residual_op : a second map, of the shape of the output, that the spikes (CURRENT: the currents) are
+        combined with; or None.
+    gain, gain_shift : with CURRENT, (c_out,) gains of the kept currents and the right shift of their product.
+    keep_shift : (c_out,) right shifts of the currents that the map keeps beside the spikes; None: it keeps none.
     image_input : the source is the 8-bit image, constant over time.
     threshold, bias, negate : (c_out,) theta and bias mantissas, and whether the channel's accumulator is negated.
     param_shift : left shift of both mantissas.
@@ -173,6 +183,9 @@ class Layer:
     leak: int = 0
     soft_reset: bool = False
     logit_scale: float = 1.0
+    gain: IntArray | None = None
+    gain_shift: int = 0
+    keep_shift: IntArray | None = None
 
     def __post_init__(self) -> None:
         for holds, field, rule in (
@@ -180,6 +193,12 @@ class Layer:
             ((self.residual is None) == (self.residual_op is None), "residual_op", "must be given with a residual"),
             (self.residual is None or (self.kind == "conv" and not self.pool), "residual",
              "must join a spiking layer without a pool"),
+            (self.adds_current == (self.gain is not None), "gain", "must be given with a residual CURRENT"),
+            (not self.adds_current or not self.image_input, "image_input", "must not meet a residual CURRENT"),
+            (self.gain_shift in GAIN_SHIFTS, "gain_shift", f"must be one of {', '.join(map(str, GAIN_SHIFTS))}"),
+            (self.keep_shift is None or (self.kind == "conv" and not self.pool and (
+                self.residual is None or self.adds_current)), "keep_shift",
+             "must be of a spiking layer without a pool or a residual of spikes"),
             (min(self.kernel) >= 1, "kernel", "must have at least one tap"),
             (self.weights.symbols.shape[1:] == (self.out_shape[0], self.groups_per_plane), "weights",
              f"must have the symbols of {self.out_shape[0]} channels x {self.groups_per_plane} groups"),
@@ -192,6 +211,16 @@ class Layer:
     def kernel_groups(self) -> tuple[int, int]:
         """Rows and columns of groups in the kernel (grouping TAPS)."""
         return ceil_div(self.kernel[0], 3), ceil_div(self.kernel[1], 3)
+
+    @property
+    def adds_current(self) -> bool:
+        """Whether a kept current is added to the layer's."""
+        return self.residual_op is ResidualOp.CURRENT
+
+    @property
+    def has_current_params(self) -> bool:
+        """Whether its channels have a second parameter word: gain and keep shift."""
+        return self.adds_current or self.keep_shift is not None
 
     @property
     def num_inputs(self) -> int:
@@ -254,6 +283,7 @@ class Program:
     steps : time steps T.
     spike_input : the input is spikes (T, C, H, W) of every time step; otherwise an 8-bit image, constant over time.
     leak_bits, fraction_bits : of the configuration it was lowered for; both change the integers.
+    current_bits : of a kept current; 0 where none is kept.
     layers : in the order in which they run, each reading maps made before it; the last is "classify".
     """
 
@@ -262,6 +292,7 @@ class Program:
     spike_input: bool = False
     leak_bits: int
     fraction_bits: int
+    current_bits: int = 0
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
@@ -297,10 +328,17 @@ class Program:
                    f"residual must have the output's shape {layer.out_shape}", shapes[layer.residual])
             yield (layer.residual_op is not ResidualOp.IAND or self.peak(layer.residual) == 1,
                    "residual must hold single spikes for IAND", self.peak(layer.residual))
+            yield (layer.adds_current == self.keeps_current(layer.residual),
+                   "residual must keep its currents for CURRENT, and for no other operation", layer.residual)
+        yield (layer.keep_shift is None or self.current_bits > 0, "current_bits must be given where currents are kept",
+               self.current_bits)
         for name, values, low, high in (("threshold", layer.threshold, 1, THRESHOLD_LIMIT),
-                                        ("bias", layer.bias, -BIAS_LIMIT - 1, BIAS_LIMIT)):
-            fits = values.shape == (c_out,) and int(values.min()) >= low and int(values.max()) <= high
-            yield fits, f"{name} must be {c_out} mantissas in {low}..{high}", values
+                                        ("bias", layer.bias, -BIAS_LIMIT - 1, BIAS_LIMIT),
+                                        ("gain", layer.gain, 0, GAIN_LIMIT),
+                                        ("keep_shift", layer.keep_shift, KEEP_SHIFTS[0], KEEP_SHIFTS[-1])):
+            if values is not None:
+                fits = values.shape == (c_out,) and int(values.min()) >= low and int(values.max()) <= high
+                yield fits, f"{name} must be {c_out} mantissas in {low}..{high}", values
         yield layer.negate.shape == (c_out,), f"negate must have {c_out} flags", layer.negate.shape
         reach = [(size - 1) * layer.stride + taps - layer.pad
                  for size, taps in zip(layer.conv_shape[1:], layer.kernel, strict=True)]
@@ -334,9 +372,13 @@ class Program:
         layer = self.layer(name)
         if layer.pool and layer.pool_op is PoolOp.SUM:
             return 4
-        if layer.residual is None or layer.residual_op is ResidualOp.IAND:
+        if layer.residual is None or layer.residual_op is not ResidualOp.ADD:
             return 1
         return 1 + self.peak(layer.residual)
+
+    def keeps_current(self, name: str) -> bool:
+        """Whether a map holds currents beside its spikes."""
+        return name != INPUT and self.layer(name).keep_shift is not None
 
     def accumulator_limit(self, layer: Layer) -> int:
         """Largest popcount accumulator of the layer: nine taps times 2**plane times the input's peak, over all groups.
@@ -353,6 +395,8 @@ class Program:
         shift = 0 if layer.image_input or layer.kind == "classify" else self.fraction_bits
         bias = int(np.abs(layer.bias).max()) << layer.param_shift
         current = (self.accumulator_limit(layer) * pixels << shift) + bias
+        if layer.gain is not None:
+            current += ceil_div(int(layer.gain.max()) << self.current_bits - 1, 1 << layer.gain_shift)
         limit = 0
         for _ in range(self.steps):
             limit = ceil_div(limit * layer.leak, 1 << self.leak_bits) + current

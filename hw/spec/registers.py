@@ -7,7 +7,7 @@ from typing import Literal
 #: Read from the identity register: "S2NN" as a little-endian word.
 IDENTITY = int.from_bytes(b"S2NN", "little")
 #: Version of registers, descriptors and memory image; raised by every change of one of them.
-VERSION = 3
+VERSION = 4
 
 
 class Control(IntFlag):

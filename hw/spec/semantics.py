@@ -18,9 +18,17 @@ One time step of a neuron of channel o, with accumulator a = sum over taps of we
 What a layer passes on at a step is s; or the maximum or the sum of four s that lie 2x2; or with a residual map x: x + s
 (ADD), or x and not s (IAND).
 
+A membrane shortcut (MS-ResNet, arXiv 2112.08954) adds the current of an earlier layer. That layer keeps its c of each
+step as an integer y of B bits beside its spikes, and the later one adds it:
+
+    y  = clamp(floor((c + 2**(k_o - 1)) / 2**k_o))   to -2**(B-1) .. 2**(B-1) - 1; k_o its keep shift, B = current_bits
+    c  = sign_o * a * 2**F + bias_o + floor(y * gain_o / 2**G)    G = gain_shift of the later layer, gain_o unsigned
+
+A layer that does both keeps the c with the shortcut in it.
+
 v is 0 before the first step. bias_o and theta_o are mantissas of 16 and 15 bits, shifted left by the
 layer's param_shift.
-Nothing saturates or wraps: lowering proves that no value leaves its width, and refuses the net otherwise.
+Nothing but y saturates, nothing wraps: lowering proves that no value leaves its width, and refuses the net otherwise.
 This is S2NN eq. 1-3 (arXiv 2509.24266) with the scale of each channel divided out, so that no multiplier is needed.
 """
 
@@ -87,3 +95,28 @@ def lif_step(v: IntArray, current: IntArray, *, theta: IntArray, leak_factor: in
     spikes = u >= theta
     after = np.where(spikes, u - theta if soft_reset else 0, u)
     return after, spikes
+
+
+def kept_current(current: IntArray, shift: IntArray | int, bits: int) -> IntArray:
+    """What a layer keeps of its current: current / 2**shift to nearest, ties towards plus infinity, clamped to `bits`
+    bits in two's complement.
+
+    shift : at least 1, of a shape that broadcasts to that of the current.
+
+    >>> kept_current(np.array([-5, -4, 3, 4, 11, 12]), 3, 4).tolist()
+    [-1, 0, 0, 1, 1, 2]
+    >>> kept_current(np.array([-1000, -129, 1000]), 3, 4).tolist()
+    [-8, -8, 7]
+    """
+    half = np.left_shift(1, np.asarray(shift) - 1)
+    limit = 1 << (bits - 1)
+    return np.clip((current + half) >> shift, -limit, limit - 1).astype(np.int64)
+
+
+def shortcut_current(kept: IntArray, gain: IntArray, shift: int) -> IntArray:
+    """What a kept current adds to a later one: floor(kept * gain / 2**shift).
+
+    >>> shortcut_current(np.array([-3, 3]), np.array([8, 8]), 4).tolist()
+    [-2, 1]
+    """
+    return (kept * gain) >> shift

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from s2nn.hw.spec import build
 from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
+from s2nn.hw.spec.descriptor import Opcode, Residual
 from s2nn.hw.spec.image import MemoryImage
 
-Map = NDArray[np.bool_ | np.uint8]
+Map = NDArray[np.bool_ | np.uint8 | np.uint16]
 
 
 def read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: MemoryImage,
                num_runs: int) -> list[list[Map]]:
-    """Per run, per spiking layer, what its map holds: (T, blocks*lanes, H, W), bool, or uint8 of sums.
+    """Per run, per spiking layer, what its map holds: (T, blocks*lanes, H, W), bool, or uint8 of sums; uint16 where the
+    bits of a kept current lie above the spikes.
 
     side_file : the design's, see hw/rtl/verilog.py; it says where the probe's fields lie.
     """
@@ -32,7 +33,7 @@ def read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: Mem
         sizes[place.layer] = max(rows, place.top + place.rows), max(steps, place.first_step + place.steps)
     kinds = {place.layer: descriptors[number] for number, place in places.items()}
     runs = [{layer: np.zeros((kinds[layer]["tiles"], config.lanes, steps + config.time_lanes, rows,
-                              kinds[layer]["out_width"]), dtype=np.uint8)
+                              kinds[layer]["out_width"]), dtype=np.uint16 if kinds[layer]["keep_current"] else np.uint8)
              for layer, (rows, steps) in sizes.items()} for _ in range(num_runs)]
     shape = (config.lanes, config.time_lanes)
     for line in log.read_text().splitlines():
@@ -46,8 +47,8 @@ def read_probe(config: AcceleratorConfig, side_file: Path, log: Path, image: Mem
             bits = np.unpackbits(np.frombuffer(word.to_bytes(ceil_div(config.word_bits, 8), "little"), dtype=np.uint8),
                                  count=config.word_bits, bitorder="little").reshape(shape)
             chunk, plane = divmod(of_position, place.planes)
-            t = place.first_step + chunk * config.time_lanes
-            runs[run][place.layer][tile, :, t:t + config.time_lanes, place.top + y, x] += bits << plane
+            t, row = place.first_step + chunk * config.time_lanes, place.top + y
+            runs[run][place.layer][tile, :, t:t + config.time_lanes, row, x] += bits.astype(np.uint16) << plane
     return [[_by_step(maps, sizes[layer][1], kinds[layer]) for layer, maps in run.items()] for run in runs]
 
 
@@ -68,7 +69,8 @@ class _Place:
                    first_step=(run.chunk or 0) * config.time_lanes, steps=fields["steps"], planes=fields["out_planes"])
 
 
-def _by_step(tiles: NDArray[np.uint8], steps: int, descriptor: dict[str, int]) -> Map:
+def _by_step(tiles: NDArray[np.uint8 | np.uint16], steps: int, descriptor: dict[str, int]) -> Map:
     """(tiles, lanes, steps of whole chunks, H, W) to (T, channels, H, W)."""
     by_step = tiles.transpose(2, 0, 1, 3, 4).reshape(tiles.shape[2], -1, *tiles.shape[3:])[:steps]
-    return by_step if descriptor["out_planes"] > 1 or descriptor["residual"] else by_step.astype(np.bool_)
+    sums = descriptor["out_planes"] > 1 or descriptor["residual"] in (Residual.ADD, Residual.IAND)
+    return by_step if sums else by_step.astype(np.bool_)

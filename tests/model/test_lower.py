@@ -74,6 +74,9 @@ def test_every_layer_type_is_the_golden_models(name):
     for layer, spikes, membranes in zip(golden.layers, result.spikes, result.membranes, strict=True):
         assert np.array_equal(spikes.transpose(0, 1).numpy(), layer.spikes), layer.name
         assert np.array_equal(membranes.numpy(), layer.membrane), layer.name
+        assert (layer.kept is not None) == (layer.name in result.kept)
+        if layer.kept is not None:
+            assert np.array_equal(result.kept[layer.name].transpose(0, 1).numpy(), layer.kept), layer.name
     assert result.logits.tolist() == golden.logits.tolist()
 
 

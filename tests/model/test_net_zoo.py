@@ -1,5 +1,7 @@
 """The named nets: shapes and sizes, and that each trains, folds, packs and lowers to what the golden model computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from s2nn.hw.spec.config import ULX3S
 from s2nn.hw.spec.errors import ConfigError, LoweringError
 from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
 from s2nn.model.checkpoint import load_checkpoint, save_checkpoint
-from s2nn.model.evaluate import predict
 from s2nn.model.fold import fold
 from s2nn.model.integer import integer_forward
 from s2nn.model.lower import lower
@@ -24,7 +25,8 @@ from tests.model.conftest import make_folded, random_inputs, random_net
 SMALL_INPUTS = {"vgg9": (3, 8, 8), "vgg16": (3, 32, 32), "vggsnn": (2, 16, 16), "ms-resnet19": (3, 8, 8),
                 "sew-resnet19": (3, 8, 8), "s2nn-scnn": (3, 6, 6), "spoken-digits": (1, 8, 16), "nmnist": (2, 9, 9),
                 "default": (1, 8, 8)}
-MAPPED = [name for name in NETS if name != "ms-resnet19"]
+#: Built for membrane shortcuts too.
+SHORTCUTS = replace(ULX3S, current_bits=8)
 
 
 def small_net(name: str, **changes) -> NetConfig:
@@ -138,21 +140,24 @@ def test_folding_changes_nothing(block, layers, spike_input):
     assert same.float().mean() >= 0.8
 
 
-@pytest.mark.parametrize("name", MAPPED)
+@pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize(("eta", "pointwise_codebook"), [(None, False), (3, False), (4, True)])
 def test_integers_are_the_golden_models(name, eta, pointwise_codebook):
     config = small_net(name, eta=eta, pointwise_codebook=pointwise_codebook)
     net = make_folded(config, 7, least_gain=0.3)  # a gain near 0 would be capped, see test_lower
-    program = lower(net, ULX3S, name=name)
+    program = lower(net, SHORTCUTS if config.block == "membrane" else ULX3S, name=name)
     inputs = random_inputs(config, 3, generator=torch.Generator().manual_seed(2))
     result, golden = integer_forward(program, inputs), functional.run(program, inputs.numpy())
     for layer, spikes in zip(golden.layers, result.spikes, strict=True):
         assert np.array_equal(layer.spikes, spikes.transpose(0, 1).numpy()), layer.name
+        if layer.kept is not None:
+            assert np.array_equal(layer.kept, result.kept[layer.name].transpose(0, 1).numpy()), layer.name
     assert np.array_equal(golden.logits, result.logits.numpy())
     assert 0.01 < golden.layers[-1].spikes.mean() < 3.5
     # the float net and its integers agree but for roundings at the threshold, which spread from layer to layer
+    fired = [spikes for spikes, stage in zip(result.spikes, config.stages(), strict=True) if stage.fires]
     agree = torch.stack([(maps.long() == spikes.long()).double().mean()
-                         for maps, spikes in zip(net.spikes(inputs), result.spikes, strict=True)])
+                         for maps, spikes in zip(net.spikes(inputs), fired, strict=True)])
     assert agree[0] > 0.97 and agree[1] > 0.9 and agree.mean() > 0.75, agree
 
 
@@ -168,12 +173,60 @@ def test_program_of_a_residual_net_has_the_hardwares_forms():
     assert pooled.spike_input and [layer.pool_op for layer in pooled.layers if layer.pool] == [PoolOp.SUM] * 4
 
 
-def test_a_membrane_shortcut_is_refused_by_lowering():
+def test_a_membrane_shortcut_needs_a_configuration_with_them():
     net = make_folded(small_net("ms-resnet19"), 9)
-    with pytest.raises(LoweringError, match=r"layer conv3: membrane: must not add currents .* no membranes yet"):
+    with pytest.raises(LoweringError, match=r"net: current_bits: .* built for membrane shortcuts .*, not 0"):
         lower(net, ULX3S)
-    inputs = random_inputs(net.config, 6, generator=torch.Generator().manual_seed(2))
-    assert predict(net, inputs).shape == (6,)
+
+
+def test_shortcuts_of_ms_resnet_have_the_hardwares_forms():
+    config = small_net("ms-resnet19")
+    program = lower(make_folded(config, 9), SHORTCUTS)
+    stages = config.stages()
+    assert [layer.residual for layer in program.layers[:-1]] == [stage.membrane for stage in stages]
+    assert all(layer.adds_current for layer in program.layers if layer.residual is not None)
+    kept = {stage.membrane for stage in stages} - {None}
+    assert {layer.name for layer in program.layers if layer.keep_shift is not None} == kept
+    # Mantissas use their range; a convolution that only feeds a shortcut never fires.
+    gains = [layer.gain for layer in program.layers if layer.gain is not None]
+    assert len(gains) == 8 and all(gain.max() >= 1 << 11 for gain in gains)
+    inputs = random_inputs(config, 4, generator=torch.Generator().manual_seed(2)).numpy()
+    result = functional.run(program, inputs)
+    silent = [layer.spikes.sum() for layer, stage in zip(result.layers, stages, strict=True) if not stage.fires]
+    assert silent == [0, 0, 0]
+
+
+def test_a_kept_current_errs_by_half_a_step():
+    """Of conv2, a convolution that feeds a shortcut: integers and floats see the same spikes of conv0."""
+    net = make_folded(small_net("ms-resnet19", input_shape=(3, 8, 8)), 9, least_gain=0.3)
+    program, inputs = lower(net, SHORTCUTS), random_inputs(net.config, 8, generator=torch.Generator().manual_seed(2))
+    result, layer, folded = functional.run(program, inputs.numpy()), program.layers[2], net.layers[2]
+    spikes = net.spikes(inputs)[0].transpose(0, 1).numpy()  # (B, T, C, H, W)
+    assert np.array_equal(spikes, result.layers[0].spikes)
+    sums = np.einsum("oc,btchw->btohw", folded.weight.numpy()[:, :, 0, 0], spikes)
+    gain, bias = (values.double().numpy()[:, None, None] for values in (folded.gain, folded.bias))
+    step = 2.0**layer.keep_shift[:, None, None] * np.abs(gain) / 2**SHORTCUTS.fraction_bits
+    kept = result.layers[2].kept
+    unclamped = np.abs(kept) < 127
+    error = np.abs(kept * step - (gain * sums + bias))[unclamped] / np.broadcast_to(step, kept.shape)[unclamped]
+    assert unclamped.mean() > 0.99
+    assert error.max() < 0.5 + 0.3  # the bias is rounded too: half a unit in 2 or more to a step
+    assert np.abs(kept).max() > 20
+
+
+def test_more_bits_of_kept_currents_stay_closer_to_the_floats():
+    config = small_net("ms-resnet19", layers="8C3-8B-8B-8B-GAP-FC")
+    net = make_folded(config, 7, least_gain=0.3)
+    inputs = random_inputs(config, 12, generator=torch.Generator().manual_seed(2))
+    agree, related = {}, {}
+    for bits in (4, 8):
+        program = lower(net, replace(SHORTCUTS, current_bits=bits))
+        result = integer_forward(program, inputs)
+        logits = torch.stack((net(inputs), result.logits * program.layers[-1].logit_scale)).flatten(1)
+        related[bits] = torch.corrcoef(logits)[0, 1]
+        agree[bits] = (net.spikes(inputs)[-1].long() == result.spikes[-1].long()).double().mean()  # behind three blocks
+    assert agree[8] > 0.92 and related[8] > 0.99
+    assert 0.8 < agree[4] < agree[8] and related[4] < related[8]
 
 
 @pytest.mark.parametrize("name", ["ms-resnet19", "sew-resnet19", "vggsnn"])
@@ -187,3 +240,5 @@ def test_checkpoints_hold_every_net(tmp_path, name, pointwise_codebook):
     assert torch.equal(net(inputs), loaded(inputs))
     for one, other in zip(net.layers, loaded.layers, strict=True):
         assert torch.equal(one.weight, other.weight) and (one.tau, one.theta) == (other.tau, other.theta)
+        for kept, stored in ((one.current_mean, other.current_mean), (one.current_spread, other.current_spread)):
+            assert kept is stored is None or torch.equal(kept, stored)

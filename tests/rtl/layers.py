@@ -11,14 +11,18 @@ from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.placement import SectionOffsets, describe
 from s2nn.hw.spec.program import INPUT, ZERO_CODEWORD, Grouping, Layer, Program, ResidualOp, Shape, Weights
 
+#: Names of maps that hold currents beside their spikes begin with it.
+KEPT = "kept"
+
 
 def make_layer(rng: np.random.Generator, *, in_shape: Shape, channels: int = 4, eta: int | None = None,
                planes: int = 1, zero: bool = False, kernel: tuple[int, int] = (3, 3), stride: int = 1, pad: int = 1,
                gather: bool = False, shared_taps: bool = False, pool: bool = False, image: bool = False, peak: int = 1,
-               add: int = 0, iand: bool = False, **params: Any) -> Layer:
+               add: int = 0, iand: bool = False, current: bool = False, beside: bool = False, **params: Any) -> Layer:
     """A convolution with random symbols and parameters, reading an image or a map with values up to `peak`.
 
     zero : one codeword is nine zeros. add : join a residual map with values up to this. iand : join one of spikes.
+    current : add the currents that a map keeps. beside : currents are kept beside the spikes that are read.
     """
     sizes = [(size + 2 * pad - taps) // stride + 1 for size, taps in zip(in_shape[1:], kernel, strict=True)]
     if gather:
@@ -31,15 +35,19 @@ def make_layer(rng: np.random.Generator, *, in_shape: Shape, channels: int = 4, 
         if zero:
             codebook[rng.integers(len(codebook))] = ZERO_CODEWORD
     symbols = rng.integers(0, 512 if eta is None else 1 << eta, (planes, channels, groups), dtype=np.uint16)
-    joins = {"residual": f"residual{add or 1}", "residual_op": ResidualOp.ADD if add else ResidualOp.IAND}
+    joins: dict[str, Any] = {"residual": f"residual{add or 1}",
+                             "residual_op": ResidualOp.ADD if add else ResidualOp.IAND}
+    if current:
+        joins = {"residual": f"{KEPT}1", "residual_op": ResidualOp.CURRENT, "gain": np.ones(channels, dtype=np.int64)}
     return Layer(**{
-        "name": "layer", "kind": "conv", "source": INPUT if image else f"source{peak}", "in_shape": in_shape,
+        "name": "layer", "kind": "conv", "source": INPUT if image else f"{KEPT}source1" if beside else f"source{peak}",
+        "in_shape": in_shape,
         "out_shape": (channels, *(size // (1 + pool) for size in sizes)), "kernel": kernel,
         "weights": Weights(symbols=symbols, codebook=codebook),
         "grouping": Grouping.INPUTS if gather else Grouping.TAPS, "shared_taps": shared_taps, "stride": stride,
         "pad": pad, "pool": pool, "image_input": image, "threshold": rng.integers(1, 200, channels),
         "bias": rng.integers(-100, 100, channels), "negate": rng.random(channels) < 0.5, "leak": 1,
-    } | (joins if add or iand else {}) | params)
+    } | (joins if add or iand or current else {}) | params)
 
 
 def make_program(config: AcceleratorConfig, layer: Layer, *, steps: int = 4) -> Program:
@@ -52,14 +60,15 @@ def make_program(config: AcceleratorConfig, layer: Layer, *, steps: int = 4) -> 
     behind = make_layer(rng, in_shape=layer.out_shape, kernel=layer.out_shape[1:], pad=0, kind="classify",
                         name="behind", source=layer.name, leak=1 << config.leak_bits)
     return Program(name="test", steps=steps, leak_bits=config.leak_bits, fraction_bits=config.fraction_bits,
-                   layers=(*maps, layer, behind))
+                   current_bits=config.current_bits, layers=(*maps, layer, behind))
 
 
 def _sums(rng: np.random.Generator, image: Shape, name: str, shape: Shape) -> list[Layer]:
     """Layers name1, name2, ... of that shape: spikes, and then each map added to the one before."""
     stem, peak = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
     kernel = tuple(size + 6 - wanted + 1 for size, wanted in zip(image[1:], shape[1:], strict=True))
-    spikes = make_layer(rng, in_shape=image, channels=shape[0], kernel=kernel, pad=3, image=True, name=f"{stem}1")
+    spikes = make_layer(rng, in_shape=image, channels=shape[0], kernel=kernel, pad=3, image=True, name=f"{stem}1",
+                        keep_shift=np.ones(shape[0], dtype=np.int64) if stem.startswith(KEPT) else None)
     return [spikes, *(make_layer(rng, in_shape=shape, channels=shape[0], kernel=(1, 1), pad=0, name=f"{stem}{k + 1}",
                                  source=f"{stem}1", residual=f"{stem}{k}", residual_op=ResidualOp.ADD)
                       for k in range(1, peak))]

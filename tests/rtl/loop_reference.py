@@ -10,6 +10,7 @@ import numpy as np
 
 from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.program import Grouping, Layer
+from tests.rtl.layers import KEPT
 
 Step = dict[str, Any]
 
@@ -59,13 +60,14 @@ def _walk(config: AcceleratorConfig, layer: Layer, y: int, x: int, chunk: int, f
     """All weights of one position and chunk. first_row : of the tile's weights. ends : the tags that they share."""
     row, col = y * layer.stride - layer.pad, x * layer.stride - layer.pad
     in_planes = 1 if layer.image_input else peak_of(layer.source).bit_length()
+    stored = in_planes + (config.current_bits if layer.source.startswith(KEPT) else 0)
     bits, blocks = layer.weights.symbol_bits, ceil_div(layer.in_shape[0], config.lanes)
     visit = _gathered if layer.grouping is Grouping.INPUTS else _neighbourhoods
     found: list[Step] = []
     for plane in range(layer.weights.num_planes):
         shift = int(plane > 0)
         for in_plane in range(in_planes):
-            first_word = (chunk * in_planes + in_plane) * blocks
+            first_word = (chunk * stored + in_plane) * blocks
             for ky, kx, block, group, part in visit(config, layer, blocks):
                 step = {**_place(row + ky, col + kx), "offset": first_word + block, "residual": 0, **part}
                 if step["set_last"]:  # the words before it only wait for it
@@ -106,9 +108,12 @@ def _gathered(config: AcceleratorConfig, layer: Layer, blocks: int):
 
 
 def _join(config: AcceleratorConfig, layer: Layer, y: int, x: int, chunk: int, tile: int) -> list[Step]:
-    """The planes of the residual map at an output position."""
+    """The planes of a residual map at an output position, or those of the currents behind its spikes."""
     planes, blocks = peak_of(layer.residual).bit_length(), ceil_div(layer.out_shape[0], config.lanes)
-    return [{**_place(y, x), "offset": (chunk * planes + plane) * blocks + tile, "residual": 1, "row_taps": 1,
+    stored = planes
+    if layer.adds_current:
+        planes, stored = config.current_bits, 1 + config.current_bits
+    return [{**_place(y, x), "offset": (chunk * stored + plane) * blocks + tile, "residual": 1, "row_taps": 1,
              "col_taps": 1} for plane in range(planes)]
 
 

@@ -10,7 +10,7 @@ from amaranth.sim import SimulatorContext
 
 from s2nn.hw.rtl.layouts import step_layout
 from s2nn.hw.rtl.loop_nest import LoopNest
-from s2nn.hw.spec.config import TINY
+from s2nn.hw.spec.config import TINY, AcceleratorConfig
 from s2nn.hw.spec.program import Layer
 from tests.rtl.layers import describe_layer, make_layer
 from tests.rtl.loop_reference import Step, reference
@@ -86,11 +86,20 @@ LAYERS = {
         {"in_shape": (20, 2, 2), "kernel": (2, 2), "peak": 3, **LINEAR, "eta": 5, "channels": 9, "weight_base": 530},
         3),
 }
+#: With currents of five bits beside the spikes.
+SHORTCUTS = replace(CONFIG, current_bits=5)
+SHORTCUT_LAYERS = {
+    "spikes beside currents": ({"in_shape": (5, 3, 4), "beside": True, "eta": 4}, 5),
+    "gathered spikes beside currents": ({"in_shape": (38, 2, 2), **POINT, "beside": True, "planes": 2}, 4),
+    "currents": ({"in_shape": (3, 4, 5), "current": True, "channels": 3}, 2),
+    "currents in three tiles and chunks": ({"in_shape": (2, 3, 4), "current": True, "channels": 9}, 5),
+    "currents, spikes beside others": ({"in_shape": (5, 3, 4), "current": True, "beside": True, "stride": 2}, 3),
+}
 
 
 def make(name: str) -> tuple[Layer, dict[str, int]]:
     """The layer, its steps, and where its weights stay."""
-    options, steps = LAYERS[name]
+    options, steps = (LAYERS | SHORTCUT_LAYERS)[name]
     options, place = dict(options), {"steps": steps}
     if "weight_base" in options:
         place["weight_base"] = options.pop("weight_base")
@@ -102,25 +111,25 @@ def meant(got: Step, wanted: Step) -> Step:
     return {name: meant(got[name], value) if isinstance(value, dict) else got[name] for name, value in wanted.items()}
 
 
-def run(names: list[str], *, seed: int, stall: float, late: float) -> list[int]:
+def run(names: list[str], *, seed: int, stall: float, late: float, config: AcceleratorConfig = CONFIG) -> list[int]:
     """Walks these layers one after the other and compares their steps; returns the cycles of each."""
-    dut = LoopNest(CONFIG)
+    dut = LoopNest(config)
     bench = Bench(dut, limit=50_000)
     draw = random.Random(seed)
-    bits, layout = Value.cast(dut.o.payload), step_layout(CONFIG)
+    bits, layout = Value.cast(dut.o.payload), step_layout(config)
     cycles = []
 
     async def walk(ctx: SimulatorContext) -> None:
         half = 0
         for name in names:
             layer, place = make(name)
-            tiles = reference(CONFIG, layer, half=half, **place)
+            tiles = reference(config, layer, half=half, **place)
             half ^= len(tiles) & ("weight_base" not in place)
             left = [step for steps in reversed(tiles) for step in reversed(steps)]
             starts = {sum(map(len, tiles[k:])) for k in range(len(tiles))}  # steps left where a tile begins
             taken, held, count = 0, None, 0
             assert not ctx.get(dut.o_busy)
-            ctx.set(dut.i_descriptor, describe_layer(CONFIG, layer, **place))
+            ctx.set(dut.i_descriptor, describe_layer(config, layer, **place))
             ctx.set(dut.i_start, 1)
             await ctx.tick()
             ctx.set(dut.i_start, 0)
@@ -153,6 +162,16 @@ def run(names: list[str], *, seed: int, stall: float, late: float) -> list[int]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_steps_equal_nested_loops(name: str) -> None:
     run([name], seed=0, stall=0.0, late=0.0)
+
+
+@pytest.mark.parametrize("name", [*SHORTCUT_LAYERS, "three blocks, three tiles", "image", "residual of sums"])
+def test_steps_pass_over_what_lies_beside(name: str) -> None:
+    run([name], seed=0, stall=0.0, late=0.0, config=SHORTCUTS)
+
+
+def test_layers_with_and_without_shortcuts_follow_each_other() -> None:
+    names = [*SHORTCUT_LAYERS, "residual of sums", "pool, stride, three chunks", *reversed(SHORTCUT_LAYERS)]
+    run(names, seed=3, stall=0.4, late=0.7, config=SHORTCUTS)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,25 +8,29 @@ import pytest
 from s2nn.hw.rtl.layouts import Tags
 from s2nn.hw.rtl.neuron import NeuronArray
 from s2nn.hw.spec.config import PIXEL_BITS, TINY, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.descriptor import Opcode
-from s2nn.hw.spec.semantics import lif_step
+from s2nn.hw.spec.descriptor import GAIN_SHIFT_UNIT, KEEP_SHIFTS, Opcode, Residual
+from s2nn.hw.spec.semantics import kept_current, lif_step, shortcut_current
 from tests.rtl.layers import blank_descriptor
 from tests.rtl.streams import Bench
 
 CONFIG = replace(TINY, membrane_words=16)
+SHORTCUTS = replace(CONFIG, current_bits=5)
 ONE_LANE, EIGHT = replace(CONFIG, time_lanes=1, max_chunks=8), replace(CONFIG, time_lanes=8)
 TILES, POSITIONS = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a layer does. cut : it is run chunk by chunk, its membranes in the buffer in between."""
+    """What a layer does. cut : it is run chunk by chunk, its membranes in the buffer in between. adds, keeps : what it
+    does with currents."""
 
     steps: int = 4
     image: bool = False
     classify: bool = False
     soft: bool = False
     cut: bool = False
+    adds: bool = False
+    keeps: bool = False
 
 
 KINDS = {
@@ -35,6 +39,16 @@ KINDS = {
     "image": Kind(image=True), "image, a chunk cut short": Kind(image=True, steps=3), "classifier": Kind(classify=True),
     "chunk by chunk": Kind(steps=5, cut=True), "image, chunk by chunk": Kind(image=True, steps=5, cut=True),
     "classifier, chunk by chunk": Kind(classify=True, steps=5, cut=True),
+}
+
+
+SHORTCUT_KINDS = {
+    "adds": Kind(adds=True), "adds, one step": Kind(steps=1, adds=True), "keeps": Kind(keeps=True),
+    "adds, keeps, a chunk cut short": Kind(steps=5, adds=True, keeps=True),
+    "image, keeps": Kind(image=True, keeps=True),
+    "image, keeps, a chunk cut short": Kind(image=True, steps=3, keeps=True),
+    "adds, soft reset": Kind(adds=True, soft=True, steps=3),
+    "adds, keeps, chunk by chunk": Kind(steps=5, adds=True, keeps=True, cut=True),
 }
 
 
@@ -56,6 +70,15 @@ class Layer:
         self.negate = rng.random((self.tiles, config.lanes)) < 0.3
         self.missing = rng.random((self.tiles, config.lanes)) < 0.2
         self.leak = 1 << config.leak_bits if kind.classify else int(rng.integers(100, 1 << config.leak_bits))
+        # Added currents of all steps, gains that bring them near the sums, shifts at which some are clamped.
+        bits = max(config.current_bits, 1)
+        shape = (self.tiles, self.positions, self.chunks * config.time_lanes, config.lanes)
+        self.added = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape)
+        self.added[:, :, kind.steps:] = 0
+        self.gain = rng.integers(0, scale // 2 << 2 * GAIN_SHIFT_UNIT, (self.tiles, config.lanes)).clip(0, 65535)
+        self.gain[:, 0] = 65535
+        self.gain_shift = 2 * GAIN_SHIFT_UNIT
+        self.keep_shift = rng.integers(1, 14 if kind.image else 9, (self.tiles, config.lanes))
 
     def runs(self) -> list[range]:
         """Output chunks of each run of the layer."""
@@ -65,13 +88,29 @@ class Layer:
         t = self.config.time_lanes
         return dict(blank_descriptor(
             opcode=Opcode.CLASSIFY if self.kind.classify else Opcode.CONV, image_input=self.kind.image,
-            soft_reset=self.kind.soft, leak=self.leak, steps=min(self.kind.steps - chunks.start * t, len(chunks) * t),
+            residual=Residual.CURRENT if self.kind.adds else Residual.NONE, keep_current=int(self.kind.keeps),
+            gain_shift=self.gain_shift // GAIN_SHIFT_UNIT, soft_reset=self.kind.soft, leak=self.leak,
+            steps=min(self.kind.steps - chunks.start * t, len(chunks) * t),
             load_membranes=int(chunks.start > 0), store_membranes=int(chunks.stop < self.chunks)))
 
     def params(self, tile: int) -> list[dict[str, int]]:
-        return [{"bias": int(bias), "excess_bias": int(bias - theta), "negate": int(negate), "no_channel": int(missing)}
-                for bias, theta, negate, missing in zip(self.bias[tile], self.theta[tile], self.negate[tile],
-                                                        self.missing[tile], strict=True)]
+        columns = {"bias": self.bias[tile], "excess_bias": self.bias[tile] - self.theta[tile],
+                   "negate": self.negate[tile], "no_channel": self.missing[tile]}
+        if self.config.current_bits:
+            columns |= {"gain": self.gain[tile], "keep_shift": self.keep_shift[tile] - KEEP_SHIFTS[0]}
+        return [{name: int(values[lane]) for name, values in columns.items()} for lane in range(self.config.lanes)]
+
+    def currents(self, chunks: range) -> list[int]:
+        """Planes of the currents that are added, in the order of the loop nest."""
+        return [word for tile, position, chunk in np.ndindex(self.tiles, self.positions, len(chunks))
+                for word in self._planes(self._of_chunk(self.added[tile, position], chunks[chunk]))]
+
+    def _of_chunk(self, values: np.ndarray, chunk: int) -> np.ndarray:
+        return values[chunk * self.config.time_lanes:(chunk + 1) * self.config.time_lanes]
+
+    def _planes(self, values: np.ndarray) -> list[int]:
+        """Words of the bits of (time lanes, lanes) integers, the lowest first."""
+        return [_word(values >> plane & 1) for plane in range(self.config.current_bits)]
 
     def plan(self, chunks: range) -> list[dict[str, object]]:
         """Sums in the order of the loop nest."""
@@ -101,18 +140,30 @@ class Layer:
                 shift = 0 if kind.classify else config.fraction_bits
                 currents = [sign * (one << shift) + self.bias[tile] for one in sums[:kind.steps]]
             spikes = np.zeros((self.chunks * config.time_lanes, config.lanes), dtype=bool)
+            kept = np.zeros(spikes.shape, dtype=np.int64)
             for step, current in enumerate(currents):
+                if kind.adds:
+                    added = self.added[tile, position, step]
+                    current = current + shortcut_current(added, self.gain[tile], self.gain_shift)
+                if kind.keeps:
+                    own = kept_current(current, self.keep_shift[tile], config.current_bits)
+                    kept[step] = np.where(self.missing[tile], 0, own)
                 theta = np.full(config.lanes, 1 << 40) if kind.classify else \
                     np.where(self.missing[tile], 1 << 40, self.theta[tile])
                 v, spikes[step] = lif_step(v, current, theta=theta, leak_factor=self.leak, leak_bits=config.leak_bits,
                                            soft_reset=kind.soft)
             logits = v.tolist()
             for chunk in range(self.chunks):
-                of_chunk = spikes[chunk * config.time_lanes:(chunk + 1) * config.time_lanes]
-                word = sum(int(of_chunk[t, lane]) << lane * config.time_lanes + t
-                           for t, lane in np.ndindex(*of_chunk.shape))
-                words.setdefault(chunk if kind.cut else 0, []).append(word)
+                run = words.setdefault(chunk if kind.cut else 0, [])
+                run.append(_word(self._of_chunk(spikes, chunk)))
+                if kind.keeps:
+                    run += self._planes(self._of_chunk(kept, chunk))
         return ([] if kind.classify else [words[run] for run in sorted(words)]), logits if kind.classify else []
+
+
+def _word(bits: np.ndarray) -> int:
+    """Bits (time lanes, lanes) as the array sends them."""
+    return sum(int(bits[t, lane]) << lane * len(bits) + t for t, lane in np.ndindex(*bits.shape))
 
 
 def _tags(**fixed: int) -> dict[str, int]:
@@ -123,12 +174,26 @@ def _tags(**fixed: int) -> dict[str, int]:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("config", [CONFIG, ONE_LANE, EIGHT], ids=["2 time lanes", "1 time lane", "8 time lanes"])
 def test_neurons_equal_the_semantics(config, kind, stall, seed=9):
-    layer = Layer(config, kind, seed)
+    hold(Layer(config, kind, seed), stall, seed)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("kind", [*SHORTCUT_KINDS.values(), KINDS["whole chunks"], KINDS["image"], KINDS["classifier"]],
+                         ids=[*SHORTCUT_KINDS, "plain", "plain image", "plain classifier"])
+@pytest.mark.parametrize("config", [SHORTCUTS, replace(SHORTCUTS, time_lanes=1, max_chunks=8, current_bits=8)],
+                         ids=["2 time lanes", "1 time lane"])
+def test_shortcuts_equal_the_semantics(config, kind, stall, seed=10):
+    hold(Layer(config, kind, seed), stall, seed)
+
+
+def hold(layer, stall, seed):
+    config, kind = layer.config, layer.kind
     words, logits = layer.expected()
     dut = NeuronArray(config)
     bench = Bench(dut, seed=seed, stall=stall)
     got = bench.get(dut.o, sum(map(len, words)))
     beats = bench.get(dut.o_logits, config.logits_beats if kind.classify else 0)
+    begun: list[range] = []
     counts = {"read": 0, "write": 0, "update": 0}
 
     async def feed(ctx):
@@ -137,6 +202,7 @@ def test_neurons_equal_the_semantics(config, kind, stall, seed=9):
             ctx.set(dut.i_descriptor, layer.descriptor(chunks))
             ctx.set(dut.i_start, 1)
             await ctx.tick()
+            begun.append(chunks)
             ctx.set(dut.i_start, 0)
             await ctx.tick().repeat(3)
             for sums in layer.plan(chunks):
@@ -150,6 +216,13 @@ def test_neurons_equal_the_semantics(config, kind, stall, seed=9):
                     _, _, free = await ctx.tick().sample(dut.o_ready_next)
                 ctx.set(dut.i_valid, 0)
             await ctx.tick().until(~dut.o_busy)
+
+    async def give_currents(ctx):
+        for number, chunks in enumerate(layer.runs() if kind.adds else []):
+            while len(begun) <= number:
+                await ctx.tick()
+            for word in layer.currents(chunks):
+                await bench.offer(ctx, dut.i_currents, word)
 
     async def give_params(ctx):
         for _ in layer.runs():
@@ -168,7 +241,7 @@ def test_neurons_equal_the_semantics(config, kind, stall, seed=9):
                 counts[name] += happened
 
     bench.watch(count)
-    bench.run(feed, give_params)
+    bench.run(feed, give_params, give_currents)
     assert got == [word for run in words for word in run]
     flat = sum(beat << config.axi_data_bits * k for k, beat in enumerate(beats))
     assert [flat >> 32 * lane & 0xFFFF_FFFF for lane in range(len(logits))] == [value & 0xFFFF_FFFF for value in logits]

@@ -122,9 +122,11 @@ def compare_with_loops(config, program, image, inputs, result):
             chunks, (_, height, width) = -(-program.steps // config.time_lanes), layer.out_shape
             words = -(-layer.out_shape[0] // config.lanes) * chunks * height * width
             if layer.kind == "conv":
-                expected["spike_buffer.word_writes"] = words * peaks[layer.name].bit_length()
+                kept = 0 if layer.keep_shift is None else config.current_bits
+                expected["spike_buffer.word_writes"] = words * (peaks[layer.name].bit_length() + kept)
             if layer.residual is not None:
-                expected["spike_buffer.word_reads"] += words * peaks[layer.residual].bit_length()
+                joined = config.current_bits if layer.adds_current else peaks[layer.residual].bit_length()
+                expected["spike_buffer.word_reads"] += words * joined
             expected["neuron.spikes"] = result.layers[index].fired[b].sum() if layer.kind == "conv" else 0
             for counter, value in expected.items():
                 if not counter.startswith(("dram.", "weight_buffer.slice_writes")):

@@ -39,11 +39,13 @@ def reference_accumulator(layer, activation, o, y, x):
     return total
 
 
-def reference_layer(program, layer, maps, residual):
+def reference_layer(program, layer, maps, residual, kept):
     """What the layer passes on (T, C, H, W) and the number of spikes fired before pooling, or logits.
 
-    maps : T inputs (C, H, W); residual : (T, C, H, W) or None.
+    maps : T inputs (C, H, W); residual : (T, C, H, W) or None. kept : by layer what it keeps, which is added to.
     """
+    top = 1 << max(program.current_bits - 1, 0)
+    own = np.zeros((program.steps, *layer.conv_shape), dtype=int)
     channels, height, width = layer.conv_shape
     spikes = np.zeros((program.steps, channels, height, width), dtype=bool)
     logits = [0] * channels
@@ -59,11 +61,18 @@ def reference_layer(program, layer, maps, residual):
                         logits[o] += sign * a + bias
                         continue
                     c = sign * a * (1 if layer.image_input else 2**program.fraction_bits) + bias
+                    if layer.residual_op == "current":
+                        c += int(kept[layer.residual][t, o, y, x]) * int(layer.gain[o]) // 2**layer.gain_shift
+                    if layer.keep_shift is not None:
+                        unit = 2 ** int(layer.keep_shift[o])
+                        own[t, o, y, x] = max(-top, min(top - 1, (2 * c + unit) // (2 * unit)))
                     u = v * layer.leak // 2**program.leak_bits + c
                     spikes[t, o, y, x] = u >= theta
                     v = (u - theta if layer.soft_reset else 0) if u >= theta else u
     if layer.kind == "classify":
         return logits, 0
+    if layer.keep_shift is not None:
+        kept[layer.name] = own
     fired = int(spikes.sum())
     if layer.pool:
         members = [spikes[:, :, i::2, j::2].astype(int) for i in (0, 1) for j in (0, 1)]
@@ -129,15 +138,20 @@ def compare_with_loops(program, inputs):
     result = functional.run(program, inputs)
     assert len(result.layers) == len(program.layers) - 1
     for b, values in enumerate(inputs):
-        maps = {"input": values if program.spike_input else [values] * program.steps}
+        maps, kept = {"input": values if program.spike_input else [values] * program.steps}, {}
         for index, layer in enumerate(program.layers):
-            expected, fired = reference_layer(program, layer, maps[layer.source], maps.get(layer.residual))
+            expected, fired = reference_layer(program, layer, maps[layer.source], maps.get(layer.residual), kept)
             if layer.kind == "classify":
                 assert result.logits[b].tolist() == expected
             else:
                 got = result.layers[index]
                 np.testing.assert_array_equal(got.spikes[b], expected, err_msg=f"{layer.name}, image {b}")
                 assert (got.name, got.fired[b].sum()) == (layer.name, fired)
+                assert (got.kept is not None) == (layer.name in kept)
+                if got.kept is not None:
+                    np.testing.assert_array_equal(got.kept[b], kept[layer.name])
+                    held = expected | kept[layer.name] % (1 << program.current_bits) << 1
+                    np.testing.assert_array_equal(got.stored[b], held)
                 maps[layer.name] = list(expected)
 
 

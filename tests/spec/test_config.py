@@ -68,7 +68,7 @@ def test_the_digest_names_everything_but_the_name():
     changed = {"weight_format": "binary", "lanes": 8, "time_lanes": 4, "index_bits": 5, "axi_data_bits": 64,
                "weight_rows": 512, "resident_rows": 1, "spike_words": 256, "membrane_words": 8, "accumulator_bits": 19,
                "membrane_bits": 25, "fraction_bits": 3,
-               "leak_bits": 7, "max_chunks": 5, "clock_mhz": 99}
+               "current_bits": 4, "leak_bits": 7, "max_chunks": 5, "clock_mhz": 99}
     assert set(changed) == {field.name for field in fields(AcceleratorConfig)} - {"name"}
     others = {"axi_data_bits": {"lanes": 8}}
     digests = {replace(TINY, **{name: value}, **others.get(name, {})).digest for name, value in changed.items()}

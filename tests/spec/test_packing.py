@@ -7,7 +7,15 @@ import pytest
 
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import ASIC, PRESETS, SMALL, TINY, ULX3S
-from s2nn.hw.spec.program import ZERO_CODEWORD, Grouping, Layer, Weights, group_inputs, group_taps
+from s2nn.hw.spec.program import (
+    ZERO_CODEWORD,
+    Grouping,
+    Layer,
+    ResidualOp,
+    Weights,
+    group_inputs,
+    group_taps,
+)
 
 # Two beats of 32 bits hold 16 slices of 4 lanes.
 LANES4 = TINY
@@ -77,6 +85,23 @@ def test_a_parameter_word(threshold, bias, negate, word):
     assert int.from_bytes(data[:4], "little") == word
     values = packing.unpack_params(data, c_out=1)
     assert [v.tolist() for v in values] == [[threshold], [bias], [negate]]
+
+
+@pytest.mark.parametrize(("gain", "keep_shift", "second"), [
+    (0, None, 0), (0xFFFF, None, 0xFFFF), (None, 1, 0), (None, 16, 0xF_0000), (7, 3, 0x2_0007),
+])
+def test_a_second_parameter_word(gain, keep_shift, second):
+    joins = {} if gain is None else {"residual": "made", "residual_op": ResidualOp.CURRENT, "gain": np.array([gain])}
+    layer = layer_of(random_weights(0, (1, 1, 1), 4), **joins,
+                     keep_shift=None if keep_shift is None else np.array([keep_shift]))
+    data = packing.pack_params(TINY, layer)
+    assert len(data) == 8 * TINY.lanes == packing.params_bytes(TINY, layer)
+    assert int.from_bytes(data[4:8], "little") == second
+    assert int.from_bytes(data[8:12], "little") == packing.NO_CHANNEL << 16
+    first = packing.unpack_params(data, c_out=1, words=2)
+    assert [values.tolist() for values in first] == [[int(v) for v in values] for values in (
+        layer.threshold, layer.bias, layer.negate)]
+    assert [v.tolist() for v in packing.unpack_current_params(data, c_out=1)] == [[gain or 0], [keep_shift or 1]]
 
 
 @pytest.mark.parametrize("entries", [4, 8, 16, 32, 64])

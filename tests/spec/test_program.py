@@ -8,11 +8,12 @@ import pytest
 
 from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
-from s2nn.hw.spec.build import build_image, descriptors
+from s2nn.hw.spec.build import LayerNames, build_image, descriptors, recover_program
 from s2nn.hw.spec.config import SMALL, TINY, ULX3S, ceil_div
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.maps import place_maps
-from s2nn.hw.spec.program import Program, Weights
+from s2nn.hw.spec.program import Program, ResidualOp, Weights
+from tests.layer_types import LAYER_TYPES
 
 
 def program_of(config=TINY, layers=None, **options):
@@ -46,6 +47,64 @@ def test_an_inconsistent_program_is_refused(name):
     fields, text = INCONSISTENT[name]
     with pytest.raises(LoweringError, match=text):
         changed(program_of(), 1, **fields)
+
+
+ONES = np.ones(8, dtype=np.int64)
+SHORTCUT = "membrane shortcuts, one kept and added"
+#: Fields of conv2, which adds the current of conv0 and keeps its own.
+BAD_SHORTCUTS = {
+    "no gain": ({"gain": None}, "gain: must be given with a residual CURRENT"),
+    "a gain alone": ({"residual": None, "residual_op": None}, "gain: must be given with a residual CURRENT"),
+    "a map that keeps nothing": ({"residual": "conv1"}, "residual must have the output's shape"),
+    "spikes of a map that keeps currents": ({"residual_op": ResidualOp.ADD, "gain": None, "keep_shift": None},
+                                            "residual must keep its currents for CURRENT, and for no other operation"),
+    "gain too large": ({"gain": ONES * 65536}, r"gain must be 8 mantissas in 0\.\.65535"),
+    "gain below 0": ({"gain": -ONES}, r"gain must be 8 mantissas in 0\.\.65535"),
+    "gain shift": ({"gain_shift": 5}, "gain_shift: must be one of 0, 4, 8, 12, not 5"),
+    "keep shift 0": ({"keep_shift": 0 * ONES}, r"keep_shift must be 8 mantissas in 1\.\.16"),
+    "keep shift 17": ({"keep_shift": 17 * ONES}, r"keep_shift must be 8 mantissas in 1\.\.16"),
+    "a pool": ({"pool": True}, "must join a spiking layer without a pool"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SHORTCUTS)
+def test_an_inconsistent_shortcut_is_refused(name):
+    fields, text = BAD_SHORTCUTS[name]
+    with pytest.raises(LoweringError, match=text):
+        changed(LAYER_TYPES[SHORTCUT].program(1), 2, **fields)
+
+
+def test_a_kept_current_needs_its_bits():
+    with pytest.raises(LoweringError, match="current_bits must be given where currents are kept, not 0"):
+        replace(LAYER_TYPES[SHORTCUT].program(1), current_bits=0)
+
+
+@pytest.mark.parametrize("bits", [0, 5, 7])
+def test_a_configuration_with_other_shortcuts_is_refused(bits):
+    case = LAYER_TYPES[SHORTCUT]
+    with pytest.raises(LoweringError, match=f"built for membrane shortcuts of the program's 6 bits, not {bits}"):
+        build_image(replace(case.config, current_bits=bits), case.program(1))
+
+
+def test_the_bound_of_a_membrane_counts_the_shortcut():
+    case = LAYER_TYPES["membrane shortcut"]
+    program = case.program(1)
+    plain = replace(program.layers[2], residual=None, residual_op=None, gain=None, leak=0)
+    joined = replace(program.layers[2], gain=np.array([1, 2, 3, 40, 5, 6]), gain_shift=4, leak=0)
+    assert program.membrane_limit(joined) - program.membrane_limit(plain) == 32 * 40 // 16
+
+
+@pytest.mark.parametrize("name", [name for name, case in LAYER_TYPES.items() if case.config.current_bits])
+def test_a_program_with_shortcuts_comes_back_from_its_image(name):
+    case = LAYER_TYPES[name]
+    program = case.program(2)
+    image = build_image(case.config, program)
+    names = [LayerNames(name=la.name, source=la.source, residual=la.residual, c_out=la.out_shape[0])
+             for la in program.layers]
+    back = recover_program(case.config, image, name=program.name, in_shape=program.in_shape, layers=names,
+                           spike_input=program.spike_input, logit_scale=1.0)
+    assert build_image(case.config, back) == image
+    assert back.current_bits == 6
 
 
 def test_a_classifier_that_leaks_is_refused():

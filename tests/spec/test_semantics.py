@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from s2nn.hw.spec import semantics
-from s2nn.hw.spec.semantics import bipolar_planes, bipolar_weight, leak, lif_step
+from s2nn.hw.spec.semantics import bipolar_planes, bipolar_weight, kept_current, leak, lif_step, shortcut_current
 
 
 def test_the_examples_in_the_text_hold():
@@ -65,3 +65,33 @@ def test_one_step_of_a_neuron(v, current, theta, factor, soft, after, spike):
     membrane, spikes = lif_step(np.array([v]), np.array([current]), theta=np.array([theta]), leak_factor=factor,
                                 leak_bits=8, soft_reset=soft)
     assert (int(membrane[0]), bool(spikes[0])) == (after, spike)
+
+
+# current, shift, bits -> what is kept
+KEPT = [
+    (0, 1, 4, 0), (1, 1, 4, 1), (-1, 1, 4, 0), (2, 1, 4, 1), (-2, 1, 4, -1), (3, 1, 4, 2), (-3, 1, 4, -1),  # ties go up
+    (7, 4, 8, 0), (8, 4, 8, 1), (-8, 4, 8, 0), (-9, 4, 8, -1), (23, 4, 8, 1), (24, 4, 8, 2),
+    (14, 1, 4, 7), (15, 1, 4, 7), (1000, 1, 4, 7),  # 7.5 would round to 8, which does not fit
+    (-16, 1, 4, -8), (-17, 1, 4, -8), (-18, 1, 4, -8), (-15, 1, 4, -7),
+    (127 << 16, 16, 8, 127), ((1 << 23) - 1, 16, 8, 127), (-1 << 23, 16, 8, -128),
+]
+
+
+@pytest.mark.parametrize(("current", "shift", "bits", "expected"), KEPT)
+def test_a_kept_current_is_rounded_and_clamped(current, shift, bits, expected):
+    assert kept_current(np.array([current]), shift, bits).tolist() == [expected]
+    assert kept_current(np.array([current]), np.array([shift]), bits).tolist() == [expected]
+    exact = floor(Fraction(current, 2**shift) + Fraction(1, 2))
+    assert expected == min(max(exact, -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
+
+
+# kept, gain, shift -> what is added
+SHORTCUTS = [(0, 65535, 0, 0), (127, 65535, 0, 127 * 65535), (-128, 65535, 0, -128 * 65535), (5, 0, 4, 0),
+             (-1, 1, 4, -1), (-1, 16, 4, -1), (-1, 17, 4, -2), (1, 15, 4, 0), (1, 16, 4, 1), (-128, 1, 12, -1),
+             (-128, 65535, 12, -2048)]
+
+
+@pytest.mark.parametrize(("kept", "gain", "shift", "expected"), SHORTCUTS)
+def test_a_shortcut_adds_the_floor(kept, gain, shift, expected):
+    assert shortcut_current(np.array([kept]), np.array([gain]), shift).tolist() == [expected]
+    assert expected == floor(Fraction(kept * gain, 2**shift))

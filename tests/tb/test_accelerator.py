@@ -10,12 +10,12 @@ from s2nn.hw.sim import functional
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program
 from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, TINY
-from s2nn.hw.spec.descriptor import DESCRIPTOR
-from s2nn.hw.spec.image import SectionKind
+from s2nn.hw.spec.descriptor import DESCRIPTOR, Residual
+from s2nn.hw.spec.image import MemoryImage, SectionKind
 from s2nn.hw.spec.packing import NO_CHANNEL
 from s2nn.hw.spec.registers import Cause, ErrorCode
 from s2nn.hw.tb.runner import simulate_rtl
-from s2nn.tools.rtl import RtlSimulator
+from s2nn.tools.rtl import RtlSimulator, design_folder
 from s2nn.tools.simulation import run_golden
 from tests.layer_types import LAYER_TYPES
 from tests.tb.levels import hold_levels
@@ -180,17 +180,35 @@ BEYOND = [(2, {"symbol_bits": bits}) for bits in (0, 1, 5)] + [(1, {"symbol_bits
     (0, {"out_chunks": 5}), (1, {"out_chunks": 5}), (1, {"tile_rows": 257}), (2, {"in_planes": 5}),
     (2, {"out_planes": 5}), (1, {"resident": 1, "weight_base": 512, "tile_rows": 1})] + [
     (1, {name: 0}) for name in ("planes", "steps", "in_blocks", "groups_x", "out_width", "tiles", "tile_beats")] + [
-    (0, {name: 0}) for name in ("in_channels", "in_width", "out_height", "tile_beats")]
+    (0, {name: 0}) for name in ("in_channels", "in_width", "out_height", "tile_beats")] + [
+    (2, {"keep_current": 1}), (2, {"keep_current": 1, "out_planes": 1}), (2, {"residual": Residual.CURRENT})]
+
+
+def with_fields(image: MemoryImage, number: int, fields: dict[str, int]) -> bytes:
+    """The image with other values in a descriptor."""
+    content, start = bytearray(image.to_bytes()), image.offset(SectionKind.DESCRIPTORS) + number * DESCRIPTOR_BYTES
+    descriptor = DESCRIPTOR.unpack(int.from_bytes(content[start:start + DESCRIPTOR_BYTES], "little"))
+    content[start:start + DESCRIPTOR_BYTES] = DESCRIPTOR.pack(descriptor | fields).to_bytes(DESCRIPTOR_BYTES, "little")
+    return bytes(content)
 
 
 @pytest.mark.parametrize(("number", "fields"), BEYOND, ids=str)
 def test_descriptors_beyond_the_configuration_are_refused(simulate, number, fields):
-    content = bytearray(make("codebook")[2].to_bytes())
-    start = make("codebook")[2].offset(SectionKind.DESCRIPTORS) + number * DESCRIPTOR_BYTES
-    descriptor = DESCRIPTOR.unpack(int.from_bytes(content[start:start + DESCRIPTOR_BYTES], "little"))
-    content[start:start + DESCRIPTOR_BYTES] = DESCRIPTOR.pack(descriptor | fields).to_bytes(DESCRIPTOR_BYTES, "little")
-    runs, _ = simulate(image_bytes=bytes(content))
+    runs, _ = simulate(image_bytes=with_fields(make("codebook")[2], number, fields))
     assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED] * 2
+
+
+# conv0 keeps its currents, conv2 adds them; SHORTCUTS has six bits, so a kept map has seven planes.
+@pytest.mark.parametrize(("number", "fields"), [
+    (1, {"out_planes": 6}), (1, {"out_planes": 8}), (3, {"residual_planes": 5}), (3, {"residual_planes": 7}),
+    (3, {"image_input": 1})], ids=str)
+def test_shortcuts_of_other_bits_are_refused(rtl_build_dir, tmp_path, number, fields):
+    case = LAYER_TYPES["membrane shortcut"]
+    image, inputs = build_image(case.config, case.program(SEED)), case.inputs(SEED, 1)
+    design = design_folder(case.config, rtl_build_dir)
+    runs = simulate_rtl(case.config, design, image, list(inputs), build_dir=design / "verilator", run_dir=tmp_path,
+                        image_bytes=with_fields(image, number, fields), timeout_cycles=200_000)
+    assert [run.error for run in runs] == [ErrorCode.UNSUPPORTED]
 
 
 def test_codebook_layer_on_binary_hardware_is_refused(simulate):

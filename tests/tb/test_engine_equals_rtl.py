@@ -20,7 +20,8 @@ DDR3L, LPDDR4 = "ddr3l-1600-4gb-x16", "lpddr4-3200-8gb-x16"
 MEMORIES = {"lpddr4": (LPDDR4, 0.0), "fixed": (None, 0.0), "lpddr4, stalls": (LPDDR4, 0.2)}
 # What runs on each of them: a codebook net, raw groups, pooling, gathered words, residuals, spikes in.
 CHOSEN = ["codebooks_of_every_width", "binary", "pool_drops_an_odd_row", "linear over a map, sets across taps",
-          "residual chain", "spikes in, more than a byte of steps", "one_time_lane"]
+          "residual chain", "spikes in, more than a byte of steps", "one_time_lane",
+          "membrane shortcuts, one kept and added"]
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.rtl
 SEED, IMAGES = 11, 2
 #: A spike buffer that makes bands of most maps, room for resident weights, and a membrane buffer.
 NARROW = replace(TINY, name="narrow", spike_words=128, resident_rows=64, membrane_words=256)
+KEEPING = replace(NARROW, name="keeping", current_bits=5, spike_words=256)
 ONE_STEP = replace(NARROW, name="one_step", time_lanes=1, max_chunks=8)
 
 CONVS = [RandomConv(channels=8, planes=2), RandomConv(channels=8, eta=4, pool=True), RandomConv(channels=8, eta=3)]
@@ -31,6 +32,13 @@ RESIDUALS = [RandomConv(channels=8, planes=2),
              RandomConv(channels=8, eta=4, source="conv2")]
 SUMS = [RandomConv(channels=4, planes=2, pool=True, pool_op=PoolOp.SUM),
         RandomConv(channels=8, eta=4, kernel=(5, 5), pad=2)]
+CURRENT = ResidualOp.CURRENT
+SHORTCUTS = [RandomConv(channels=8, planes=2, keeps=True), RandomConv(channels=6, eta=4),
+             RandomConv(channels=8, eta=4, residual="conv0", residual_op=CURRENT, keeps=True),
+             RandomConv(channels=12, eta=4, stride=2),
+             RandomConv(channels=12, eta=3, source="conv2", kernel=(1, 1), pad=0, stride=2, grouping=Grouping.INPUTS,
+                        keeps=True),
+             RandomConv(channels=12, eta=4, source="conv3", residual="conv4", residual_op=CURRENT)]
 PER_STEP, SPILLED = Schedule(per_step=True), Schedule(maps="spilled")
 # name: what runs, under which schedule
 CASES = {
@@ -49,6 +57,12 @@ CASES = {
                                                      options={"steps": 5}), PER_STEP),
     "each step, every map through DRAM": (LayerType(config=ONE_STEP, in_shape=(1, 9, 5), layers=SUMS),
                                           Schedule(per_step=True, maps="spilled")),
+    "bands of membrane shortcuts": (LayerType(config=KEEPING, in_shape=(1, 13, 7), layers=SHORTCUTS,
+                                              options={"steps": 3}), Schedule()),
+    "membrane shortcuts, every map through DRAM": (LayerType(config=KEEPING, in_shape=(1, 8, 5), layers=SHORTCUTS),
+                                                   SPILLED),
+    "each chunk, membrane shortcuts": (LayerType(config=KEEPING, in_shape=(1, 4, 4), layers=SHORTCUTS,
+                                                 options={"steps": 3}), PER_STEP),
 }
 
 

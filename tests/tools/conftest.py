@@ -48,7 +48,7 @@ class StandIn:
                          precharge_standby_cycles=2_800, refresh_cycles=200, last_column_command_cycle=9_000,
                          finish_cycle=9_100)
         return SimulatedImage(logits=golden.result.logits[number], stray_spikes=0,
-                              spikes=tuple(layer.spikes[number] for layer in golden.result.layers), counters=counters,
+                              spikes=tuple(layer.stored[number] for layer in golden.result.layers), counters=counters,
                               bus_bytes=moved["bytes"], bus_bursts=moved["bursts"], dram=dram)
 
 

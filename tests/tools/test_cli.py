@@ -202,7 +202,7 @@ def test_a_flipped_header_byte_is_refused(folder):
     data = bytearray((folder / "image.bin").read_bytes())
     data[4] ^= 1
     (folder / "image.bin").write_bytes(data)
-    assert "image.bin: version: must be 3, not 2" in refused("sim", folder)
+    assert "image.bin: version: must be 4, not 5" in refused("sim", folder)
 
 
 def test_a_wrong_digest_is_refused(folder, checkpoints, tmp_path):

@@ -130,7 +130,7 @@ def test_kernel_entropy_is_that_of_a_plain_count():
 
 
 REFUSED = [
-    ({"nets": ("lenet",)}, "a net must be one of default, vgg16, resnet19, s2nn-scnn"),
+    ({"nets": ("lenet",)}, "a net must be one of default, vgg16, resnet19, ms-resnet19, s2nn-scnn"),
     ({"schedules": ("twice",)}, "a schedule must be one of per_step"),
     ({"etas": (9,)}, "eta must lie in 2..6, not 9"),
     ({"dram": "sdram"}, "a DRAM preset must be one of"),

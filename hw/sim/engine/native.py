@@ -34,9 +34,9 @@ class ConfigFields(Structure):
     """Field for field `Config` of layer.h."""
 
     _fields_ = [(name, c_int64) for name in (
-        "lanes", "time_lanes", "pixel_chunks", "word_beats", "axi_bytes", "descriptor_beats", "params_beats",
-        "logits_beats", "clock_period_ps", "image_address", "descriptor_offset", "input_address", "output_address",
-        "scratch_address")]
+        "lanes", "time_lanes", "pixel_chunks", "word_beats", "current_bits", "axi_bytes", "descriptor_beats",
+        "params_beats", "logits_beats", "clock_period_ps", "image_address", "descriptor_offset", "input_address",
+        "output_address", "scratch_address")]
 
 
 class LayerFields(Structure):
@@ -47,7 +47,8 @@ class LayerFields(Structure):
         "symbol_bits", "planes", "steps", "in_height", "in_width", "in_channels", "in_blocks", "in_chunks", "in_planes",
         "groups_y", "groups_x", "out_height", "out_width", "out_chunks", "out_planes", "residual_planes", "tiles",
         "load_membranes", "store_membranes", "resident", "reuse_weights",
-        "tile_beats", "codebook_beats", "codebook_offset", "params_offset", "index_offset")]
+        "tile_beats", "codebook_beats", "codebook_offset", "params_offset", "index_offset",
+        "keep_current")]
 
     @classmethod
     def of(cls, descriptor: Mapping[str, int]) -> "LayerFields":
@@ -114,7 +115,7 @@ class Core:
                  addresses: Addresses, descriptor_offset: int, record_trace: bool):
         fields = ConfigFields(
             lanes=config.lanes, time_lanes=config.time_lanes, pixel_chunks=config.pixel_chunks,
-            word_beats=config.spilled_word_bytes // config.axi_bytes,
+            word_beats=config.spilled_word_bytes // config.axi_bytes, current_bits=config.current_bits,
             axi_bytes=config.axi_bytes, descriptor_beats=config.descriptor_beats, params_beats=config.params_beats,
             logits_beats=config.logits_beats, clock_period_ps=config.clock_period_ps, image_address=addresses.image,
             descriptor_offset=descriptor_offset, input_address=addresses.input, output_address=addresses.output,

@@ -14,7 +14,7 @@ struct Accelerator::Engine {
           input(config),
           map_loader(config),
           map_storer(config),
-          neurons(config.time_lanes, config.logits_beats),
+          neurons(config),
           layer(&layers.front()) {
         neurons.begin_layer(layer);
         writer.begin_layer(layer);
@@ -35,6 +35,8 @@ struct Accelerator::Engine {
 
     // A word of a map waits to be written to DRAM; logits do.
     bool has_word() const { return layer->is_store() && window.has_residual(); }
+    // The neurons take a plane of currents.
+    bool brings_current() const { return neurons.takes_current() && window.has_residual(); }
     bool has_writes() const { return neurons.has_logits() || has_word(); }
 
     bool is_pipeline_busy() const {
@@ -90,8 +92,11 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     const bool has_params = e.params.o_valid();
     const bool word = e.neurons.o_valid() || e.input.o_valid() || e.map_loader.o_valid();
     const bool write_ready = write_dma.i_ready(memory.outputs().wready), has_word = e.has_word();
-    const bool has_residual = e.window.has_residual() && !e.layer->is_store();
-    const bool residual_ready = e.layer->is_store() ? e.map_storer.i_ready(write_ready) : e.writer.residual_ready();
+    const bool adds = e.layer->adds_current(), has_current = e.window.has_residual() && adds;
+    const bool has_residual = e.window.has_residual() && !e.layer->is_store() && !adds;
+    const bool residual_ready = e.layer->is_store() ? e.map_storer.i_ready(write_ready)
+                                : adds              ? e.neurons.takes_current()
+                                                    : e.writer.residual_ready();
     const bool writer_ready = e.writer.i_ready();
     const bool sums = e.array.o_valid(), sums_ready = e.neurons.i_ready(), enable = !sums || sums_ready;
     const bool takes_block = enable && e.array.takes_block(), has_block = e.window.o_valid();
@@ -130,7 +135,7 @@ bool Accelerator::step(Engine& e, const uint8_t* const* costs) {
     const Layer* next_layer = fetches.takes_descriptor ? &layers[e.fetcher.descriptor()] : e.layer;
     if (!bus_sleeps || fetches.any() || events.has_writes) clock_bus(e, fetches, sequencer.writes(events.has_writes));
     e.map_storer.clock(has_word, write_ready);
-    e.neurons.clock(sums, e.array.sums(), has_params, writer_ready, write_ready);
+    e.neurons.clock(sums, e.array.sums(), has_params, has_current, writer_ready, write_ready);
     e.writer.clock(word, has_residual);
     e.array.clock(enable, has_block, e.window.block(), sums_ready);
     e.window.clock(has_step, e.loop_nest.step(), takes_block, residual_ready);
@@ -216,7 +221,7 @@ void Accelerator::clock_bus(Engine& e, const Fetcher::Events& fetches, bool writ
     write_dma.clock(writes, is_store ? config.scratch_address + e.layer->index_offset : config.output_address,
                     is_store ? e.layer->tile_beats : config.logits_beats, has_writes, bus.awready, bus.wready, bus.bvalid);
     read_dma.clock(is_requested, request, beat_ready, bus.arready, bus.rvalid, bus.rlast);
-    e.params.clock(brings(PARAMS), fetches.takes_params);
+    e.params.clock(brings(PARAMS), layers[beat.step].has_param_pairs(), fetches.takes_params);
     e.codebook.clock(brings(CODEBOOK));
     e.input.clock(brings(INPUT));
     e.map_loader.clock(brings(MAP));
@@ -247,7 +252,7 @@ int64_t Accelerator::skip(Engine& e, int64_t limit) {
 int64_t Accelerator::feed_window(Engine& e, int64_t cycles, bool tile_ready) {
     for (int64_t passed = 0; passed < cycles; passed++) {
         const bool has_step = e.loop_nest.o_valid(), step_ready = e.window.i_ready();
-        if (e.loop_nest.takes_tile(tile_ready)) return passed;
+        if (e.loop_nest.takes_tile(tile_ready) || e.brings_current()) return passed;
         if (e.window.is_quiet(has_step)) return cycles;
         e.window.clock(has_step, e.loop_nest.step(), false, false);
         e.loop_nest.clock(step_ready, tile_ready);
@@ -262,7 +267,7 @@ int64_t Accelerator::issue(Engine& e, int64_t cycles, bool tile_ready, Counters&
     while (passed < cycles) {
         const bool takes = e.array.takes_block(), has_block = e.window.o_valid(), has_step = e.loop_nest.o_valid();
         int64_t quiet = takes && (has_block || !e.window.is_quiet(has_step)) ? 0 : e.array.quiet_cycles(cycles - passed);
-        if (e.loop_nest.takes_tile(tile_ready)) break;
+        if (e.loop_nest.takes_tile(tile_ready) || e.brings_current()) break;
         Sequencer::Events events{};
         events.loop_busy = e.loop_nest.is_busy();
         events.waiting = e.loop_nest.is_waiting();

@@ -23,8 +23,9 @@ Request Fetcher::request() const {
         case CODEBOOK_:
             return {config.image_address + layer().codebook_offset, layer().codebook_beats, {CODEBOOK, step}};
         case PARAMS_:
-            return {config.image_address + layer().params_offset + tile * config.lanes * PARAM_BYTES,
-                    config.params_beats, {PARAMS, step}};
+            return {config.image_address + layer().params_offset +
+                        tile * (config.lanes * PARAM_BYTES << layer().has_param_pairs()),
+                    config.params_beats << layer().has_param_pairs(), {PARAMS, step}};
         case INDEX_:
             return {config.image_address + layer().index_offset + tile * layer().tile_beats * config.axi_bytes,
                     layer().tile_beats, {INDEX, step}};

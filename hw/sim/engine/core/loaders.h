@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <queue>
 
 #include "layer.h"
 #include "queues.h"
@@ -13,24 +14,31 @@ namespace s2nn_engine {
 class ParamsLoader {
 public:
     explicit ParamsLoader(const Config& config)
-        : queue(config.params_beats), words_per_beat(config.axi_bytes / PARAM_BYTES), lanes(config.lanes) {}
+        : queue(config.params_beats << (config.current_bits > 0)), words_per_beat(config.axi_bytes / PARAM_BYTES), lanes(config.lanes) {}
 
     bool i_ready() const { return queue.w_ready(); }
     bool o_valid() const { return complete; }
     bool is_quiet() const { return queue.is_settled() && (lane == lanes ? complete : !queue.r_ready()); }
 
-    void clock(bool i_valid, bool take) {
+    // i_pairs: of the layer whose words come in, a channel has two.
+    void clock(bool i_valid, bool i_pairs, bool take) {
         const bool moves = queue.r_ready() && lane != lanes, takes_beat = moves && part == words_per_beat - 1;
+        const bool ends_channel = moves && (is_second || !pairs.front());
+        if (i_valid && queue.w_ready()) pairs.push(i_pairs);
+        if (takes_beat) pairs.pop();
         queue.clock(i_valid, takes_beat);
         complete = lane == lanes && !take;
         if (take) lane = 0;
         if (!moves) return;
         part = takes_beat ? 0 : part + 1;
-        lane++;
+        lane += ends_channel;
+        is_second = !ends_channel;
     }
 
 private:
     BufferedFifo queue;
+    std::queue<bool> pairs;  // of the beats in the queue
+    bool is_second = false;
     const int64_t words_per_beat, lanes;
     int64_t part = 0, lane = 0;
     bool complete = false;

@@ -41,8 +41,8 @@ private:
         return (!adds_plane() || has_residual) && is_last_plane();
     }
     bool completes() const { return !layer->pool || member == POOL_MEMBERS - 1; }
-    bool adds_plane() const { return layer->residual && plane != layer->residual_planes; }
-    bool has_planes() const { return layer->residual || (layer->pool && layer->pool_sum); }
+    bool adds_plane() const { return layer->joins_spikes() && plane != layer->residual_planes; }
+    bool has_planes() const { return layer->joins_spikes() || (layer->pool && layer->pool_sum); }
     bool is_last_plane() const { return !has_planes() || plane + 1 == layer->out_planes; }
 
     const Layer* layer = nullptr;
