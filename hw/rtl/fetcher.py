@@ -145,7 +145,8 @@ class Fetcher(wiring.Component):
             m.d.sync += has_pairs.eq(has_param_pairs(d))
             params_beats, params_bytes = params_beats << has_pairs, params_bytes << has_pairs
         more_tiles = tile != d.tiles
-        runs_layer, loads_map = Signal(), Signal()
+        runs_layer, loads_map, region = Signal(), Signal(), Signal(32, reset_less=True)
+        m.d.sync += region.eq(Mux(loads_map, self.i_scratch_address, self.i_input_address))  # counts after CHECK
         m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
                      loads_map.eq(d.opcode == Opcode.LOAD_MAP)]
 
@@ -201,8 +202,7 @@ class Fetcher(wiring.Component):
                         m.next = "TAKEN"
             with m.State("TAKEN"):  # the sequencer has begun this layer, so the one before is done
                 with m.If(~runs_layer):
-                    m.d.sync += [tile.eq(d.tiles), index_address.eq(d.index_offset + Mux(
-                        loads_map, self.i_scratch_address, self.i_input_address))]
+                    m.d.sync += [tile.eq(d.tiles), index_address.eq(d.index_offset + region)]
                 with m.If(~self.o_descriptor_valid):
                     m.next = "NEXT"
                     with m.If(loads_map | (d.opcode == Opcode.LOAD_INPUT)):

@@ -45,6 +45,9 @@ class InputLoader(wiring.Component):
         last_x, last_y = Signal(10, reset_less=True), Signal(10, reset_less=True)
         m.d.sync += [last_channel.eq(d.in_channels - 1), last_chunk.eq(d.out_chunks - 1),
                      last_x.eq(d.in_width - 1), last_y.eq(d.in_height - 1)]
+        # Between two positions at least one byte is collected, so registers have time to say where x and y are.
+        x_at_last, y_at_last = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [x_at_last.eq(x == last_x), y_at_last.eq(y == last_y)]
         for lane in range(lanes):
             planes = [values[lane][PIXEL_BITS - 1 - plane] for plane in range(PIXEL_BITS)]
             word = self.o.payload.word_select(lane, time_lanes)
@@ -75,9 +78,9 @@ class InputLoader(wiring.Component):
                 with m.If(chunk == last_chunk):
                     m.d.sync += [chunk.eq(0), x.eq(x + 1)]
                     m.next = "COLLECT"
-                    with m.If(x == last_x):
+                    with m.If(x_at_last):
                         m.d.sync += [x.eq(0), y.eq(y + 1)]
-                        with m.If(y == last_y):
+                        with m.If(y_at_last):
                             m.next = "DISCARD"
             with m.State("DISCARD"):  # the rest of the last beat is padding
                 m.d.comb += self.o_busy.eq(1)

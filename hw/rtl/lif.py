@@ -71,7 +71,7 @@ class LifLane(wiring.Component):
         width = signed(self._config.membrane_bits)
         params, excess_width = self.i_params, signed(self._config.membrane_bits + 1)
         membrane, image_current = Signal(width, reset_less=True), Signal(width, reset_less=True)
-        leaked, current = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        current = Signal(width, reset_less=True)
         excess_current = Signal(excess_width, reset_less=True)
         m.d.comb += [self.o_membrane.eq(membrane), self.o_current.eq(current)]
 
@@ -85,8 +85,8 @@ class LifLane(wiring.Component):
         with m.If(self.i_leak_step):
             drive = Mux(self.i_image, image_current,
                         Mux(self.i_classify, weighted, weighted << self._config.fraction_bits))
-            m.d.sync += [leaked.eq(self._leak(membrane)), current.eq(drive + params.bias),
-                         excess_current.eq(drive + params.excess_bias)]
+            m.d.sync += [current.eq(drive + params.bias), excess_current.eq(drive + params.excess_bias)]
+        leaked = self._leak(m, membrane)
 
         potential, excess = Signal(width), Signal(excess_width)
         m.d.comb += [potential.eq(leaked + current), excess.eq(leaked + excess_current),
@@ -99,14 +99,20 @@ class LifLane(wiring.Component):
             m.d.sync += membrane.eq(self.i_membrane)
         return m
 
-    def _leak(self, membrane: Signal) -> Value:
-        """floor(membrane * leak / 2**leak_bits), from products of at most 18 signed bits: one multiplier block each.
+    def _leak(self, m: Module, membrane: Signal) -> Value:
+        """floor(membrane * leak / 2**leak_bits) from i_leak_step on, of products of at most 18 signed bits.
+
+        Each is one multiplier block with a register of its own; they are added up behind.
 
         The upper product is a multiple of 2**leak_bits, so only the lower one is rounded.
         """
         bits = self._config.leak_bits
         leak = self.i_leak[:bits + 1]  # 0..2**leak_bits
-        if len(membrane) <= _LOW_BITS + 1:
-            return (membrane * leak) >> bits
-        lower = (membrane[:_LOW_BITS] * leak) >> bits
-        return lower + ((membrane[_LOW_BITS:].as_signed() * leak) << (_LOW_BITS - bits))
+        products = [(membrane * leak) >> bits]
+        if len(membrane) > _LOW_BITS + 1:
+            products = [(membrane[:_LOW_BITS] * leak) >> bits,
+                        (membrane[_LOW_BITS:].as_signed() * leak) << (_LOW_BITS - bits)]
+        parts = [Signal.like(product, name=f"leaked{k}", reset_less=True) for k, product in enumerate(products)]
+        with m.If(self.i_leak_step):
+            m.d.sync += [part.eq(product) for part, product in zip(parts, products, strict=True)]
+        return sum(parts[1:], parts[0])

@@ -65,8 +65,9 @@ class NeuronArray(wiring.Component):
         is_last_step = Signal(reset_less=True)
         # What the control asks of the layer lies in registers apart from those that go to all lanes.
         classify, spiking, image = (Signal(name=name, reset_less=True) for name in ("classify", "spiking", "image"))
+        leak_factor = Signal.like(d.leak, reset_less=True)  # in front of all multipliers
         m.d.sync += [classify.eq(d.opcode == Opcode.CLASSIFY), spiking.eq(d.opcode != Opcode.CLASSIFY),
-                     image.eq(d.image_input)]
+                     image.eq(d.image_input), leak_factor.eq(d.leak)]
         start, fold, leak, fire, load = Signal(), Signal(), Signal(), Signal(), Signal()
         adds, keeps = Signal(reset_less=True), Signal(reset_less=True)  # currents
         kept = KeptCurrents(self._config) if self._config.current_bits else None
@@ -91,7 +92,7 @@ class NeuronArray(wiring.Component):
                 # A tile's first sums are loaded in the cycle in which its parameters are taken.
                 lane.i_negate.eq(Mux(may_start & hold.tags.tile_first,
                                      self.i_params[index].negate, params[index].negate)),
-                lane.i_leak.eq(d.leak), lane.i_image.eq(d.image_input),
+                lane.i_leak.eq(leak_factor), lane.i_image.eq(d.image_input),
                 lane.i_classify.eq(classify), lane.i_soft_reset.eq(d.soft_reset),
                 lane.i_clear.eq(start & hold.tags.first_chunk), lane.i_fold.eq(fold), lane.i_leak_step.eq(leak),
                 lane.i_fire.eq(fire),
