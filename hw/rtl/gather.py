@@ -35,7 +35,7 @@ class GatherSet(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "o_enable": Out(1, init=1),
+            "o_enable": Out(1),
             "i_valid": In(1), "i_gather": In(1), "i_slot": In(range(GROUP_TAPS)), "i_set_last": In(1),
             "i_residual": In(1),
             "i_block": In(block_layout(config)),
@@ -51,7 +51,8 @@ class GatherSet(wiring.Component):
         m.submodules.residuals = residuals = ResidualQueue(self._config)
         wiring.connect(m, blocks.o, wiring.flipped(self.o))
         wiring.connect(m, residuals.o, wiring.flipped(self.o_residual))
-        inputs, on_map, move = self.i_block.words, self.i_block.on_map, self.o_enable
+        inputs, on_map, move = self.i_block.words, self.i_block.on_map, Signal(name="move", init=1)
+        m.d.comb += self.o_enable.eq(move)
         channel_active = Signal(lanes)
         for channel in range(lanes):
             taps = Cat(inputs[bank].word_select(channel, time_lanes).any() for bank in range(GROUP_TAPS))
