@@ -39,6 +39,7 @@ from s2nn.hw.spec.program import (
     Program,
     ResidualOp,
     Weights,
+    fewest_groups,
     group_inputs,
     group_taps,
 )
@@ -197,16 +198,20 @@ def _conv(net: FoldedNet, number: int, peaks: dict[str, int], config: Accelerato
 
 
 def _classifier(net: FoldedNet, config: AcceleratorConfig) -> Layer:
-    """The head as one kernel over the whole last map; weights shared by all its taps if it averages the map."""
+    """The head as one kernel over the whole last map; weights shared by all its taps if it averages the map.
+
+    Groups of nine are taps or consecutive inputs, whichever are fewer: maps of 4x4 fill four groups of taps a channel.
+    """
     head, source, pooled = net.layers[-1], net.config.stages()[-1], net.config.pooled_head
     gain, classes, in_shape = float(head.gain[0]), len(head.bias), source.out_shape
     ratio = np.rint(_doubles(head.bias) / gain)
     shift = max(0, int(np.abs(ratio).max() / BIAS_LIMIT).bit_length())
     kernel = (in_shape[0], 1, 1) if pooled else in_shape
     bits = _bits(head.weight.reshape(-1, *kernel), net.config.plane_bits)
+    grouping = Grouping.INPUTS if pooled else fewest_groups(in_shape, in_shape[1:], lanes=config.lanes)
+    group = group_inputs if grouping is Grouping.INPUTS else group_taps
     return Layer(name="classifier", kind="classify", source=source.name, in_shape=in_shape, out_shape=(classes, 1, 1),
-                 kernel=in_shape[1:], weights=Weights(symbols=group_inputs(bits) if pooled else group_taps(bits)),
-                 grouping=Grouping.INPUTS if pooled else Grouping.TAPS, shared_taps=pooled,
+                 kernel=in_shape[1:], weights=Weights(symbols=group(bits)), grouping=grouping, shared_taps=pooled,
                  threshold=np.ones(classes, dtype=np.int64), bias=np.rint(ratio / 2.0**shift).astype(np.int64),
                  negate=np.zeros(classes, dtype=bool), param_shift=shift, leak=1 << config.leak_bits,
                  logit_scale=gain / net.config.time_steps)

@@ -20,7 +20,7 @@ from rich.table import Table
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
-from s2nn.hw.spec.program import Grouping, Layer, Weights
+from s2nn.hw.spec.program import Grouping, Layer, Weights, fewest_groups
 from s2nn.model.nets import NetConfig, Stage
 from s2nn.model.nets.stages import WeightKind
 
@@ -61,7 +61,7 @@ def packed_bytes(net: NetConfig, config: AcceleratorConfig) -> dict[str, int]:
 
     Counted layer by layer from the packer, so also for nets that the configuration cannot run.
     """
-    layers = list(_layers(net))
+    layers = list(_layers(net, lanes=config.lanes))
     sizes = {"descriptors": DESCRIPTOR_BYTES * (len(layers) + 1), "codebook": 0, "params": 0, "index": 0}
     sections = [Section(SectionKind.DESCRIPTORS, 0, bytes(sizes["descriptors"]))]
     for number, layer in enumerate(layers):
@@ -76,29 +76,32 @@ def packed_bytes(net: NetConfig, config: AcceleratorConfig) -> dict[str, int]:
     return {**sizes, "header_and_alignment": total - sum(sizes.values()), "total": total}
 
 
-def _layers(net: NetConfig) -> Iterator[Layer]:
+def _layers(net: NetConfig, *, lanes: int) -> Iterator[Layer]:
     """The layers that the net lowers to, with empty weights; a stage that does not fire counts like one that does."""
     for stage in net.stages():
         planes = net.plane_bits if stage.weights is WeightKind.PLANES else 1
-        yield _layer(stage.name, stage, channels=stage.out_channels, groups=stage.groups_per_channel, planes=planes,
-                     eta=stage.eta)
+        yield _layer(stage, channels=stage.out_channels, planes=planes, eta=stage.eta,
+                     grouping=Grouping.INPUTS if stage.gathered else Grouping.TAPS)
     last = net.stages()[-1]
-    channels, height, width = last.out_shape
-    head = replace(last, name="classifier", source=last.name, in_channels=channels, height=height, width=width)
-    groups = ceil_div(channels, GROUP_TAPS) if net.pooled_head else ceil_div(height, 3) * ceil_div(width, 3) * channels
-    yield _layer("classifier", head, channels=net.classes, groups=groups, planes=net.plane_bits, eta=None,
-                 kernel=(height, width), shared_taps=net.pooled_head)
+    shape = channels, height, width = last.out_shape
+    head = replace(last, name="classifier", source=last.name, in_channels=channels, height=height, width=width,
+                   linear=True)
+    grouping = Grouping.INPUTS if net.pooled_head else fewest_groups(shape, shape[1:], lanes=lanes)
+    yield _layer(head, channels=net.classes, planes=net.plane_bits, eta=None, grouping=grouping,
+                 shared_taps=net.pooled_head)
 
 
-def _layer(name: str, stage: Stage, *, channels: int, groups: int, planes: int, eta: int | None,
-           kernel: tuple[int, int] | None = None, shared_taps: bool = False) -> Layer:
+def _layer(stage: Stage, *, channels: int, planes: int, eta: int | None, grouping: Grouping,
+           shared_taps: bool = False) -> Layer:
     codebook = None if eta is None else np.zeros(1 << eta, dtype=np.uint16)
-    zeros = np.zeros(channels, dtype=np.int64)
-    by_inputs = shared_taps or (kernel is None and stage.gathered)
-    return Layer(name=name, kind="conv" if kernel is None else "classify", source=stage.source, in_shape=stage.in_shape,
-                 out_shape=(channels, 1, 1), kernel=kernel or stage.kernel_shape,
+    zeros, (rows, columns) = np.zeros(channels, dtype=np.int64), stage.kernel_shape
+    groups = stage.in_channels * ceil_div(rows, 3) * ceil_div(columns, 3)
+    if grouping is Grouping.INPUTS:
+        groups = ceil_div(stage.in_channels * (1 if shared_taps else rows * columns), GROUP_TAPS)
+    return Layer(name=stage.name, kind="classify" if stage.name == "classifier" else "conv", source=stage.source,
+                 in_shape=stage.in_shape, out_shape=(channels, 1, 1), kernel=stage.kernel_shape,
                  weights=Weights(symbols=np.zeros((planes, channels, groups), dtype=np.uint16), codebook=codebook),
-                 grouping=Grouping.INPUTS if by_inputs else Grouping.TAPS, shared_taps=shared_taps,
+                 grouping=grouping, shared_taps=shared_taps,
                  threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool))
 
 

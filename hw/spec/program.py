@@ -130,6 +130,20 @@ def group_inputs(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return _pack_taps(padded.reshape(planes, c_out, groups, GROUP_TAPS))
 
 
+def fewest_groups(in_shape: Shape, kernel: tuple[int, int], *, lanes: int) -> Grouping:
+    """The grouping that needs fewer groups for a kernel (rows, columns) of these input channels, TAPS if both need as
+    many. Several taps of one group of inputs need whole blocks of `lanes` channels.
+
+    >>> fewest_groups((64, 4, 4), (4, 4), lanes=16), fewest_groups((64, 3, 3), (3, 3), lanes=16)
+    (<Grouping.INPUTS: 'inputs'>, <Grouping.TAPS: 'taps'>)
+    """
+    channels, (rows, columns) = in_shape[0], kernel
+    if channels % lanes and kernel != (1, 1):
+        return Grouping.TAPS
+    by_taps = channels * ceil_div(rows, 3) * ceil_div(columns, 3)
+    return Grouping.INPUTS if ceil_div(channels * rows * columns, GROUP_TAPS) < by_taps else Grouping.TAPS
+
+
 def _pack_taps(taps: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return (taps.astype(np.uint16) << np.arange(GROUP_TAPS, dtype=np.uint16)).sum(axis=-1).astype(np.uint16)
 
