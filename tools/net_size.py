@@ -77,11 +77,12 @@ def packed_bytes(net: NetConfig, config: AcceleratorConfig) -> dict[str, int]:
 
 
 def _layers(net: NetConfig) -> Iterator[Layer]:
-    """The layers that the net lowers to, with empty weights; a stage that does not fire counts like one that does."""
+    """The layers that the net lowers to, with empty weights."""
+    kept = {stage.membrane for stage in net.stages()}
     for stage in net.stages():
         planes = net.plane_bits if stage.weights is WeightKind.PLANES else 1
         yield _layer(stage.name, stage, channels=stage.out_channels, groups=stage.groups_per_channel, planes=planes,
-                     eta=stage.eta)
+                     eta=stage.eta, has_currents=stage.membrane is not None or stage.name in kept)
     last = net.stages()[-1]
     channels, height, width = last.out_shape
     head = replace(last, name="classifier", source=last.name, in_channels=channels, height=height, width=width)
@@ -91,7 +92,8 @@ def _layers(net: NetConfig) -> Iterator[Layer]:
 
 
 def _layer(name: str, stage: Stage, *, channels: int, groups: int, planes: int, eta: int | None,
-           kernel: tuple[int, int] | None = None, shared_taps: bool = False) -> Layer:
+           kernel: tuple[int, int] | None = None, shared_taps: bool = False, has_currents: bool = False) -> Layer:
+    """has_currents : it keeps or adds some, for the size of its parameters."""
     codebook = None if eta is None else np.zeros(1 << eta, dtype=np.uint16)
     zeros = np.zeros(channels, dtype=np.int64)
     by_inputs = shared_taps or (kernel is None and stage.gathered)
@@ -99,7 +101,8 @@ def _layer(name: str, stage: Stage, *, channels: int, groups: int, planes: int, 
                  out_shape=(channels, 1, 1), kernel=kernel or stage.kernel_shape,
                  weights=Weights(symbols=np.zeros((planes, channels, groups), dtype=np.uint16), codebook=codebook),
                  grouping=Grouping.INPUTS if by_inputs else Grouping.TAPS, shared_taps=shared_taps,
-                 threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool))
+                 threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool),
+                 keep_shift=zeros + 1 if has_currents else None)
 
 
 def net_size(net: NetConfig, config: AcceleratorConfig, *, name: str, eta: int) -> dict[str, Any]:
