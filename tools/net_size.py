@@ -77,11 +77,13 @@ def packed_bytes(net: NetConfig, config: AcceleratorConfig) -> dict[str, int]:
 
 
 def _layers(net: NetConfig, *, lanes: int) -> Iterator[Layer]:
-    """The layers that the net lowers to, with empty weights; a stage that does not fire counts like one that does."""
+    """The layers that the net lowers to, with empty weights."""
+    kept = {stage.membrane for stage in net.stages()}
     for stage in net.stages():
         planes = net.plane_bits if stage.weights is WeightKind.PLANES else 1
         yield _layer(stage, channels=stage.out_channels, planes=planes, eta=stage.eta,
-                     grouping=Grouping.INPUTS if stage.gathered else Grouping.TAPS)
+                     grouping=Grouping.INPUTS if stage.gathered else Grouping.TAPS,
+                     has_currents=stage.membrane is not None or stage.name in kept)
     last = net.stages()[-1]
     shape = channels, height, width = last.out_shape
     head = replace(last, name="classifier", source=last.name, in_channels=channels, height=height, width=width,
@@ -92,7 +94,8 @@ def _layers(net: NetConfig, *, lanes: int) -> Iterator[Layer]:
 
 
 def _layer(stage: Stage, *, channels: int, planes: int, eta: int | None, grouping: Grouping,
-           shared_taps: bool = False) -> Layer:
+           shared_taps: bool = False, has_currents: bool = False) -> Layer:
+    """has_currents : it keeps or adds some, for the size of its parameters."""
     codebook = None if eta is None else np.zeros(1 << eta, dtype=np.uint16)
     zeros, (rows, columns) = np.zeros(channels, dtype=np.int64), stage.kernel_shape
     groups = stage.in_channels * ceil_div(rows, 3) * ceil_div(columns, 3)
@@ -102,7 +105,8 @@ def _layer(stage: Stage, *, channels: int, planes: int, eta: int | None, groupin
                  in_shape=stage.in_shape, out_shape=(channels, 1, 1), kernel=stage.kernel_shape,
                  weights=Weights(symbols=np.zeros((planes, channels, groups), dtype=np.uint16), codebook=codebook),
                  grouping=grouping, shared_taps=shared_taps,
-                 threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool))
+                 threshold=zeros + 1, bias=zeros, negate=np.zeros(channels, dtype=bool),
+                 keep_shift=zeros + 1 if has_currents else None)
 
 
 def net_size(net: NetConfig, config: AcceleratorConfig, *, name: str, eta: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`s2nn size`: the published Mbit cells, and packed bytes equal to those of a real image."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,7 +51,8 @@ def test_the_asked_format_stands_at_the_top(eta):
 
 
 @pytest.mark.parametrize(("name", "pointwise_codebook"), [("sew-resnet19", True), ("sew-resnet19", False),
-                                                          ("vgg9", False), ("nmnist", False), ("linear", True),
+                                                          ("vgg9", False), ("nmnist", False), ("ms-resnet19", False),
+                                                          ("linear", True),
                                                           ("linear", False)])
 @pytest.mark.parametrize("eta", [None, 3])
 def test_packed_bytes_are_those_of_the_image(name, pointwise_codebook, eta):
@@ -58,18 +60,20 @@ def test_packed_bytes_are_those_of_the_image(name, pointwise_codebook, eta):
     net = (NetConfig(input_shape=(1, 8, 8), layers="8C3-MP2-16C3-MP2-20FC-11FC-FC", **options) if name == "linear"
            else named_net(name, width=1 / 4, **options))
     trained = SpikingNet(net, generator=torch.Generator().manual_seed(0))
-    image = build_image(ROOMY, lower(fold(trained), ROOMY))
-    counted = packed_bytes(net, ROOMY)
+    config = replace(ROOMY, current_bits=8, spike_words=1 << 14) if net.block == "membrane" else ROOMY
+    image = build_image(config, lower(fold(trained), config))
+    counted = packed_bytes(net, config)
     assert counted["total"] == len(image.to_bytes())
     for kind in (SectionKind.CODEBOOK, SectionKind.PARAMS, SectionKind.INDEX, SectionKind.DESCRIPTORS):
         key = kind.name.lower()
         assert counted[key] == sum(len(section.data) for section in image.sections if section.kind == kind), key
 
 
-def test_a_net_without_hardware_form_is_counted_too():
-    sizes = [net_size(named_net(name, width=1 / 8, eta=4), ULX3S, name=name, eta=4)["packed"]
-             for name in ("ms-resnet19", "sew-resnet19")]
-    assert sizes[0] == sizes[1]
+def test_membrane_shortcuts_cost_parameters_alone():
+    one, other = (net_size(named_net(name, width=1 / 8, eta=4), ULX3S, name=name, eta=4)["packed"]
+                  for name in ("ms-resnet19", "sew-resnet19"))
+    assert {kind for kind in one if one[kind] != other[kind]} == {"params", "total"}
+    assert other["params"] < one["params"] < 2 * other["params"]
 
 
 @pytest.mark.parametrize(("options", "text"), [
