@@ -28,7 +28,8 @@ def _is_finite(*tensors: torch.Tensor | None) -> bool:
 @torch.no_grad()
 def first_layer_not_finite(net: SpikingNet, images: torch.Tensor) -> str | None:
     """Name of the first layer, in the order of the forward pass, that holds or makes a value that is no finite number;
-    failing that of the last one with such a gradient, where a backward pass meets it first. None if there is none.
+    failing that of the last one with such a gradient, where a backward pass meets it first (gradients that a trainer
+    has replaced tell nothing). None if there is none.
 
     Looks at parameters, at the outputs of convolution and BN (a neuron would turn NaN into silence), and at gradients.
     Changes nothing: BN's statistics are put back.

@@ -105,7 +105,7 @@ class Recipe:
     seed : weights, codebooks, order and augmentation.
     warmup_epochs : over so many first epochs the learning rate rises in a straight line, before its cosine.
     gradient_clip : largest norm of the whole gradient; 0 does not clip.
-    train_images : train on so many images only, as many of each class, chosen by the seed; None: on all.
+    train_images : train on about so many images, the classes' shares kept, chosen by the seed; None: on all.
     short_epochs, short_time_steps : so many first epochs run with fewer time steps; they cost accordingly less.
     bf16 : autocast the forward pass to bfloat16.
     """

@@ -68,7 +68,11 @@ class Replicas:
 
 def is_first_process() -> bool:
     """This is the only process, or the first of those that torchrun started: the one that reports."""
-    return os.environ.get("RANK", "0") == "0"
+    return not _under_torchrun() or os.environ["RANK"] == "0"
+
+
+def _under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def join_replicas(device: str | torch.device) -> tuple[Replicas, torch.device]:
@@ -77,7 +81,7 @@ def join_replicas(device: str | torch.device) -> tuple[Replicas, torch.device]:
     Joins the process group once per process; without torchrun there is one process and the device stays.
     """
     chosen = torch.device(device)
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not _under_torchrun():
         return Replicas(), chosen
     if chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

@@ -14,8 +14,9 @@ A study is a YAML file with strict keys:
     config: ulx3s                         # accelerator preset that is lowered for,
     config_changes: {accumulator_bits: 25}  # with these fields changed
 
-Each run leaves a folder; one that is there already with the same recipe is not repeated, an interrupted one goes on.
-Arms that distil share one full-precision teacher for each seed. Measured are the folded net in floating point and, but
+Each run leaves a folder; one that is there already with the same recipe is not repeated, an interrupted one goes on,
+and one of another recipe is refused. Arms that distil share the full-precision teacher of the base recipe for each
+seed, unless they change more than how weights are compressed. Measured are the folded net in floating point and, but
 for "fp", its integer program, both on the held-out part.
 """
 
@@ -72,8 +73,13 @@ class Study:
         if not self.formats and not self.references:
             raise ConfigError("must name at least one weight format, or else references", value=self.formats,
                               field="formats")
+        if self.formats and not self.arms:
+            raise ConfigError("must name at least one arm, or be left out", value=self.arms, field="arms")
+        runs = self.runs()
+        if twice := next((run for run in runs if runs.count(run) > 1), None):
+            raise ConfigError("format, arm and seed must name a run once", value=twice, field="seeds")
         self.accelerator()
-        for weights, arm, seed in self.runs():
+        for weights, arm, seed in runs:
             self.run_recipe(weights, arm, seed)
 
     def runs(self) -> list[tuple[str, str, int]]:
@@ -92,7 +98,7 @@ class Study:
     def run_recipe(self, weights: str, arm: str, seed: int) -> Recipe:
         """The recipe of a run."""
         base = load_recipe(self.recipe)
-        values = _merged(base.as_dict(), self.arms.get(arm, {}) if weights not in self.references else {})
+        values = _merged(base.as_dict(), self.arms.get(arm, {}))
         recipe = recipe_from_dict(values, source=f"arm {arm}" if arm else self.recipe)
         return replace(recipe.with_format(weights), seed=seed)
 
@@ -142,20 +148,26 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        return self.runs / "-".join([*([self.arm] if self.arm else []), self.weights, f"seed{self.seed}"])
+        folds = self.study.folds
+        part = f"seed{self.seed}" if folds is None else f"fold{self.seed}of{folds}"
+        return self.runs / "-".join([*([self.arm] if self.arm else []), self.weights, part])
 
     def checkpoint(self) -> Checkpoint | None:
-        """What the run has left, if it has been done."""
+        """What the run has left, if it has been done. `ConfigError` if that is of another recipe."""
         stem = self.folder / CHECKPOINT_NAME
         if not stem.with_suffix(".json").is_file():
             return None
         found = load_checkpoint(stem)
-        return found if found.recipe == self.recipe else None
+        if found.recipe != self.recipe:
+            raise ConfigError(f"must have the study's recipe {self.recipe.digest}: remove the folder to train anew",
+                              value=found.recipe.digest, field="recipe_digest", source=self.folder)
+        return found
 
     def teacher(self) -> "Job | None":
         """The run that this one learns from and that another may have done, None if it needs none."""
-        distils = not self.recipe.distillation.is_off and self.recipe.distillation.teacher is None
-        return replace(self, weights=FULL_PRECISION, arm=BASE) if distils else None
+        recipe, base = self.recipe, replace(self, weights=FULL_PRECISION, arm=BASE)
+        distils = not recipe.distillation.is_off and recipe.distillation.teacher is None
+        return base if distils and base.recipe == recipe.with_format(FULL_PRECISION) else None
 
 
 def run_job(job: Job) -> Checkpoint:

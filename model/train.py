@@ -65,8 +65,6 @@ def train(recipe: Recipe, *, out: str | Path | None = None, data: Dataset | None
     if seed is not None:
         recipe = replace(recipe, seed=seed)
     data = data if data is not None else load_dataset(recipe.dataset, root=data_root)
-    if recipe.train_images is not None:
-        data = data.with_fewer(recipe.train_images, seed=recipe.seed)
     folder = Path(out) if out is not None else None
     replicas, device = join_replicas(device)
     if device.type == "cpu":
@@ -77,6 +75,8 @@ def train(recipe: Recipe, *, out: str | Path | None = None, data: Dataset | None
     if not recipe.distillation.is_off:
         teacher = find_teacher(recipe, folder=folder, data=data, device=device, resume=resume, compiled=compiled,
                                callback=progress)
+    if recipe.train_images is not None:  # a teacher has taken its own part of all
+        data = data.with_fewer(recipe.train_images, seed=recipe.seed)
     trainer = Trainer(recipe, data, device=device, compiled=compiled, teacher=teacher, replicas=replicas)
     epoch, history = 0, []
     if resume and folder is not None and has_state(folder / STATE_FOLDER):

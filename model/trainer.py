@@ -146,8 +146,9 @@ class Trainer:
         self.replicas.average([loss, right, *gradients])
         norm = nn.utils.get_total_norm(gradients)
         finite = torch.isfinite(norm) & torch.isfinite(loss)
-        if self.recipe.gradient_clip:
-            nn.utils.clip_grads_with_norm_(self.net.parameters(), self.recipe.gradient_clip, norm)
+        if self.recipe.gradient_clip:  # a norm of 0 clips nothing, and leaves NaN in the layers where it is
+            nn.utils.clip_grads_with_norm_(self.net.parameters(), self.recipe.gradient_clip,
+                                           torch.where(finite, norm, 0))
         if self.device.type != "cpu":
             for gradient in gradients:
                 gradient.copy_(torch.where(finite, gradient, 0))

@@ -1,14 +1,16 @@
 """`s2nn train`: one recipe in several weight formats, with a progress bar and resumable folders."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2nn.model.progress import TrainingProgress
+from s2nn.model.progress import ProgressCallback, TrainingProgress
 from s2nn.model.recipe import load_recipe
+from s2nn.model.replicas import is_first_process
 from s2nn.model.tensorboard import TensorBoardLog
 from s2nn.model.train import train
 
@@ -28,27 +30,38 @@ def train_formats(recipe: str | Path, formats: Sequence[str], *, out: Path, cons
     results = []
     for weights, named in zip(formats, chosen, strict=True):
         folder = out / (f"{named.dataset}-{weights}" + ("-fast" if fast else ""))
-        log = TensorBoardLog(folder / "tensorboard") if tensorboard else None
-        with Progress(TextColumn(f"{weights}: {{task.description}}"), BarColumn(), MofNCompleteColumn(),
-                      TimeRemainingColumn(), console=console) as bar:
-            task = bar.add_task("starting", total=None)
-
-            def show(progress: TrainingProgress, bar: Progress = bar, task: Any = task,
-                     log: TensorBoardLog | None = log) -> None:
-                if log is not None:
-                    log(progress)
-                text = f"epoch {progress.epoch}/{progress.epochs}"
-                if progress.phase != "training":
-                    text = f"{progress.phase}, {text}"
-                if progress.loss is not None and progress.accuracy is not None:
-                    text += f", loss {progress.loss:.3f}, training accuracy {100 * progress.accuracy:.1f} %"
-                    bar.update(task, description=text)
-                bar.update(task, total=progress.steps, completed=progress.step)
-
+        with ExitStack() as stack:
+            bar = stack.enter_context(Progress(TextColumn(f"{weights}: {{task.description}}"), BarColumn(),
+                                               MofNCompleteColumn(), TimeRemainingColumn(), console=console))
+            watchers: list[ProgressCallback] = [_Bar(bar)]
+            if tensorboard and is_first_process():
+                watchers.append(stack.enter_context(closing(TensorBoardLog(folder / "tensorboard"))))
             result = train(named, out=folder, seed=seed, device=device, data_root=data_root, resume=resume,
-                           progress=show)
-        if log is not None:
-            log.close()
+                           progress=_all_of(watchers))
         results.append({"weight_format": weights, "folder": str(folder), "test_accuracy": result.test_accuracy,
                         "checkpoint": None if result.checkpoint is None else str(result.checkpoint)})
     return results
+
+
+def _all_of(watchers: Sequence[ProgressCallback]) -> ProgressCallback:
+    def tell(progress: TrainingProgress) -> None:
+        for watch in watchers:
+            watch(progress)
+
+    return tell
+
+
+class _Bar:
+    """A progress callback that moves a bar of its own."""
+
+    def __init__(self, bar: Progress):
+        self._bar, self._task = bar, bar.add_task("starting", total=None)
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        text = f"epoch {progress.epoch}/{progress.epochs}"
+        if progress.phase != "training":
+            text = f"{progress.phase}, {text}"
+        if progress.loss is not None and progress.accuracy is not None:
+            text += f", loss {progress.loss:.3f}, training accuracy {100 * progress.accuracy:.1f} %"
+            self._bar.update(self._task, description=text)
+        self._bar.update(self._task, total=progress.steps, completed=progress.step)

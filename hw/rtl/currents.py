@@ -12,7 +12,6 @@ from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.lif import channel_params_layout
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.descriptor import GAIN_SHIFT_UNIT
 from s2nn.hw.spec.program import GAIN_SHIFTS
 
 
@@ -50,7 +49,7 @@ class CurrentLane(wiring.Component):
 
         # All but one of the shifts, in two stages; the last one rounds.
         coarse, fine, rounded = Signal(width, reset_less=True), Signal(width), Signal(width)
-        m.d.sync += coarse.eq(_shifted(m, self.i_current, params.keep_shift[2:], GAIN_SHIFT_UNIT))
+        m.d.sync += coarse.eq(_shifted(m, self.i_current, params.keep_shift[2:], 1 << 2))
         m.d.comb += [fine.eq(_shifted(m, coarse, params.keep_shift[:2], 1)), rounded.eq((fine + 1) >> 1)]
         sign, beyond = rounded[-1], rounded[bits - 1:-1]
         with m.If(~params.no_channel):

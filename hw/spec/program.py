@@ -407,10 +407,10 @@ class Program:
         """Bound on |u| of the layer over all steps, for any input: what `membrane_bits` must hold with a sign."""
         pixels = (1 << PIXEL_BITS) - 1 if layer.image_input else 1
         shift = 0 if layer.image_input or layer.kind == "classify" else self.fraction_bits
-        bias = int(np.abs(layer.bias).max()) << layer.param_shift
-        current = (self.accumulator_limit(layer) * pixels << shift) + bias
+        constant = np.abs(layer.bias) << layer.param_shift  # of each channel
         if layer.gain is not None:
-            current += ceil_div(int(layer.gain.max()) << self.current_bits - 1, 1 << layer.gain_shift)
+            constant = constant - (-(layer.gain << self.current_bits - 1) >> layer.gain_shift)  # rounded up
+        current = (self.accumulator_limit(layer) * pixels << shift) + int(constant.max())
         limit = 0
         for _ in range(self.steps):
             limit = ceil_div(limit * layer.leak, 1 << self.leak_bits) + current

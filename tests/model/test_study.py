@@ -8,7 +8,7 @@ import torch
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model import study as study_module
 from s2nn.model.checkpoint import load_checkpoint
-from s2nn.model.study import BASE, load_study, run_study, shipped_studies, summarise
+from s2nn.model.study import BASE, Job, load_study, run_study, shipped_studies, summarise
 
 RECIPE = """
 dataset: digits
@@ -50,6 +50,8 @@ def test_runs_are_references_and_then_arms_by_seed(write):
     study = load_study(write(STUDY.replace("seeds: [0]", "seeds: [0, 1]").replace("[eta3]", "[eta3, eta2]")))
     assert study.runs() == [("fp", BASE, 0), ("fp", BASE, 1), *(
         (weights, arm, seed) for seed in (0, 1) for arm in ("nearest", "mpfd") for weights in ("eta3", "eta2"))]
+    again = load_study(write(STUDY.replace("[eta3]", "[eta3, fp]")))
+    assert again.run_recipe("fp", "mpfd", 0) == again.run_recipe("fp", BASE, 0)
     recipe = study.run_recipe("eta3", "mpfd", 1)
     assert (recipe.seed, recipe.distillation.loss, recipe.assignment.rule, recipe.net.eta) == (1, "mpfd", "os_quant", 3)
     assert recipe.with_format("fp") == study.run_recipe("fp", BASE, 1)  # one teacher for all arms
@@ -74,7 +76,7 @@ def test_a_study_is_done_once_and_measures_floats_and_integers(write, tmp_path, 
 
     monkeypatch.setattr(study_module, "train", never)
     assert run_study(path, runs=tmp_path / "runs", out=out) == document
-    with pytest.raises(AssertionError, match="trained again"):
+    with pytest.raises(ConfigError, match=r"fp-seed0: recipe_digest: must have the study's recipe .*remove the folder"):
         run_study(path, runs=tmp_path / "runs", out=out, fast=True)
 
 
@@ -90,6 +92,8 @@ def test_folds_have_a_test_part_each(write):
     ("seeds: [0]", "seeds: []", "seeds: must be given, or else folds"),
     ("seeds: [0]", "seeds: [0]\nfolds: 5", "seeds: must be given, or else folds"),
     ("seeds: [0]", "folds: 1", "folds: must be at least 2"),
+    ("seeds: [0]", "seeds: [0, 0]", "seeds: format, arm and seed must name a run once, not .*'fp', '', 0"),
+    ("  nearest: {}\n  mpfd: {distillation: {loss: mpfd}, assignment: {rule: os_quant}}", "  {}", "arms: must name"),
     ("seeds: [0]", "seeds: [one]", "seeds: must be int, not 'one'"),
     ("{loss: mpfd}, ", "3, ", "distillation: must be a mapping"),
     ("nearest: {}", "nearest: 3", "arms.nearest: must be dict, not 3"),
@@ -110,6 +114,24 @@ def test_wrong_studies_are_refused_before_anything_is_trained(write, old, new, m
 def test_an_unknown_study_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match=r"study must be a file or one of .*mnist5k.*, not 'nothing'"):
         load_study("nothing")
+
+
+def test_an_arm_with_another_teacher_trains_its_own(write, tmp_path):
+    job = {"weights": "eta3", "seed": 0, "runs": tmp_path, "data_root": None, "device": "cpu", "compiled": False,
+           "fast": False}
+    study = load_study(write(STUDY.replace("rule: os_quant}}", "rule: os_quant}}\n  longer: {epochs: 3, "
+                                           "distillation: {loss: mpfd}}")))
+    teachers = {arm: Job(study=study, arm=arm, **job).teacher() for arm in study.arms}
+    assert teachers["nearest"] is None and teachers["longer"] is None
+    assert teachers["mpfd"].folder == tmp_path / "fp-seed0"
+
+
+def test_folds_have_folders_of_their_own(write, tmp_path):
+    job = {"weights": "eta3", "arm": "mpfd", "seed": 1, "runs": tmp_path, "data_root": None, "device": "cpu",
+           "compiled": False, "fast": False}
+    for folds in (3, 4):
+        study = load_study(write(STUDY.replace("seeds: [0]", f"folds: {folds}")))
+        assert Job(study=study, **job).folder == tmp_path / f"mpfd-eta3-fold1of{folds}"
 
 
 def test_summary_is_mean_and_sample_deviation():

@@ -77,6 +77,14 @@ def test_a_run_that_leaves_the_numbers_stops_and_names_step_and_layer(tiny_recip
     assert all(torch.isnan(before[name]).any() for name in changed)  # no weight took such a gradient
 
 
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_is_found_where_it_begins(tiny_recipe, tiny_data, change, clip):
+    trainer = Trainer(change(tiny_recipe, gradient_clip=clip), tiny_data)
+    trainer.net.blocks[1].bn.register_full_backward_hook(lambda _module, grads, _out: (grads[0] * float("nan"),))
+    with pytest.raises(DivergedError, match=r"gradient: gradient must be finite at step 1 .*layer conv1 left"):
+        trainer.run_epoch(0, None)
+
+
 def test_a_layer_that_makes_no_number_is_found_where_its_weights_are_finite(tiny_recipe, tiny_data):
     net = Trainer(tiny_recipe, tiny_data).net
     images = tiny_data.train_images[:4].float()

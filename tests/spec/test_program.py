@@ -94,6 +94,20 @@ def test_the_bound_of_a_membrane_counts_the_shortcut():
     assert program.membrane_limit(joined) - program.membrane_limit(plain) == 32 * 40 // 16
 
 
+@pytest.mark.parametrize(("bias", "gain", "expected"), [
+    ([900, 0, 0, 0, 0, 0], [0, 0, 0, 800, 0, 0], 1600),  # of different channels: not their sum
+    ([-900, 0, 0, 0, 0, 0], [800, 0, 0, 0, 0, 0], 2500),
+    ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0], 2),
+    ([0, 0, 0, 0, 0, 0], [0, 0, 9, 0, 0, 0], 18),
+])
+def test_the_bound_of_a_membrane_is_that_of_one_channel(bias, gain, expected):
+    program = LAYER_TYPES["membrane shortcut"].program(1)
+    layer = replace(program.layers[2], leak=0, param_shift=0, bias=np.array(bias), gain=np.array(gain), gain_shift=4)
+    silent = replace(layer, bias=np.zeros(6, dtype=np.int64), gain=np.zeros(6, dtype=np.int64))
+    assert program.current_bits == 6  # a kept current is at least -32
+    assert program.membrane_limit(layer) - program.membrane_limit(silent) == expected
+
+
 @pytest.mark.parametrize("name", [name for name, case in LAYER_TYPES.items() if case.config.current_bits])
 def test_a_program_with_shortcuts_comes_back_from_its_image(name):
     case = LAYER_TYPES[name]
