@@ -23,16 +23,19 @@ def check_descriptor(m: Module, config: AcceleratorConfig, d: data.View) -> Sign
     """The `ErrorCode` of a descriptor, NONE if this configuration can do what it asks."""
     error = Signal(ErrorCode, name="check_error")
     refused = Signal(name="check_refused")
+    most_planes = max(MAX_ACTIVATION_PLANES, 1 + config.current_bits)  # of a map that is loaded or stored
     with m.Switch(d.opcode):
         with m.Case(Opcode.LOAD_INPUT):
-            m.d.comb += refused.eq(_any_zero(d, _INPUT_LOOPS) | (d.out_chunks > config.max_chunks))
+            m.d.comb += refused.eq(_any_zero(d, _INPUT_LOOPS) | (d.out_chunks > config.max_chunks)
+                                   | (d.out_planes > MAX_ACTIVATION_PLANES))
         with m.Case(Opcode.CONV, Opcode.CLASSIFY):
             m.d.comb += refused.eq(_layer_exceeds(config, d) | (d.out_chunks > config.max_chunks))
         with m.Case(Opcode.LOAD_MAP):
-            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.out_chunks == 0) | (d.out_planes == 0))
+            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.out_chunks == 0) | (d.out_planes == 0)
+                                   | (d.out_planes > most_planes))
         with m.Case(Opcode.STORE_MAP):
             m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.in_chunks == 0) | (d.residual_planes == 0)
-                                   | (d.residual == Residual.NONE))
+                                   | (d.residual == Residual.NONE) | (d.residual_planes > most_planes))
         with m.Default():
             m.d.comb += error.eq(ErrorCode.OPCODE)
     with m.If(refused):
@@ -47,11 +50,15 @@ def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
     tile_fits = Mux(d.resident, d.weight_base + d.tile_rows <= config.weight_bank_rows,
                     d.tile_rows <= config.weight_rows)
     bits = config.current_bits
-    out_planes_fit = Mux(d.keep_current, d.out_planes == 1 + bits, d.out_planes <= MAX_ACTIVATION_PLANES)
-    planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & out_planes_fit
+    adds_spikes = (d.residual == Residual.ADD) | (d.residual == Residual.IAND)
     adds_current = d.residual == Residual.CURRENT
-    currents_fit = ~adds_current | ((d.residual_planes == bits) & ~d.image_input) if bits else \
-        ~(d.keep_current | adds_current)
+    out_planes_fit = Mux(d.keep_current, d.out_planes == 1 + bits, d.out_planes <= MAX_ACTIVATION_PLANES)
+    residual_fits = ~adds_spikes | ((d.residual_planes >= 1) & (d.residual_planes <= MAX_ACTIVATION_PLANES))
+    planes_fit = (d.in_planes <= MAX_ACTIVATION_PLANES) & out_planes_fit & residual_fits
+    currents_fit = ~(d.keep_current | adds_current)
+    if bits:
+        currents_fit = (~adds_current | ((d.residual_planes == bits) & ~d.image_input)) \
+            & ~(d.keep_current & (d.pool | adds_spikes))
     no_membranes = 0 if config.membrane_words else d.load_membranes | d.store_membranes
     return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit | ~currents_fit | no_membranes
 
