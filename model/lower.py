@@ -15,7 +15,7 @@ half a threshold for any input, and refused beyond. `LayerReport` counts those c
 
 Spikes that an average pool or a residual adds up reach the next layer as integers; their division is in its gain. A
 membrane shortcut (MS-ResNet) adds the current of another layer before this one fires: `shortcuts` says how. A
-convolution that only feeds a shortcut gets thresholds that no current reaches.
+convolution that only feeds a shortcut gets the highest thresholds that fit: nobody reads what it fires.
 
 The classifier has one gain: logit_o = mean_t(gain*acc + b_o) = gain/T * sum_t(acc + b_o/gain), so bias_o is
 round(b_o/gain), which the engine adds once per step, and logit_scale = gain/T.

@@ -58,7 +58,8 @@ Seed = Annotated[int, typer.Option("--seed", help="Of everything random in this 
 @refuses_bad_input
 def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
         level: Annotated[RunLevel, typer.Option(help="RTL, or the cycle engine: same counts.")] = RunLevel.rtl,
-        config: Config = DEFAULT_CONFIG, out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+        config: Config = DEFAULT_CONFIG, current_bits: CurrentBits = 0,
+        out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
         build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
         as_json: Json = False) -> None:
     """Simulate nets on the RTL side by side, check them against the golden model, and show what they cost.
@@ -71,7 +72,8 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     from s2nn.tools.run import run_comparison
     from s2nn.tools.tables import checks_table, comparison_table
 
-    output, chosen = Output(as_json=as_json), preset(config)
+    output = Output(as_json=as_json)
+    chosen = dataclasses.replace(preset(config), current_bits=current_bits)
     nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
     workload = load_workload(common_dataset(nets), images, data_root=data)
     folder = out if out is not None else RUNS / f"{workload.dataset}-{config}"

@@ -35,7 +35,8 @@ class NeuronArray(wiring.Component):
 
     Throughput: 2*time_lanes + 2 cycles per chunk. An image layer takes time_lanes + 2 cycles per chunk of its eight
     planes but the last, which takes time_lanes, and then 2 per time step and one per chunk of spikes. Added currents
-    take two more per chunk, kept ones current_bits + 1.
+    take two more per chunk, kept ones current_bits + 1; planes of added ones come while the array works on the chunk,
+    but not before the last chunk is done with its own.
     """
 
     def __init__(self, config: AcceleratorConfig):
