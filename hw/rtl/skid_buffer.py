@@ -25,7 +25,7 @@ class SkidBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full, full_next = Signal(), Signal()  # `spare` holds what `o` could not take
+        full, full_next = Signal(name="full"), Signal()  # `spare` holds what `o` could not take
         spare = Signal.like(self.i.payload, reset_less=True)
         moves = self.o.ready | ~self.o.valid
         m.d.comb += [self.i.ready.eq(~full), full_next.eq(~moves & (full | self.i.valid)),
