@@ -1,4 +1,4 @@
-"""Weights as groups of nine and back, in the order of the hardware's image format (`s2nn.hw.spec.program`).
+"""Weights as groups of nine and back, in the order of the hardware's image format (`s2nn.hw.spec.weights`).
 
     taps     3x3 neighbouring taps of one input channel; a 3x3 kernel is one group, a larger one several:
              order (output, group row, group column, input channel)

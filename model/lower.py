@@ -29,21 +29,9 @@ import torch
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import (
-    BIAS_LIMIT,
-    GAIN_LIMIT,
-    INPUT,
-    THRESHOLD_LIMIT,
-    Grouping,
-    Layer,
-    Program,
-    ResidualOp,
-    Weights,
-    fewest_groups,
-    group_inputs,
-    group_taps,
-)
+from s2nn.hw.spec.program import BIAS_LIMIT, GAIN_LIMIT, INPUT, THRESHOLD_LIMIT, Layer, Program, ResidualOp
 from s2nn.hw.spec.semantics import IntArray, bipolar_planes
+from s2nn.hw.spec.weights import Grouping, Weights, fewest_groups, group_inputs, group_taps
 from s2nn.model.codebook import TAPS, pattern_of
 from s2nn.model.fold import FoldedLayer, FoldedNet
 from s2nn.model.nets.stages import Stage, WeightKind, map_peaks

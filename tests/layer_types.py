@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from s2nn.hw.sim.random_program import RandomConv, random_images, random_program, random_spikes
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from s2nn.hw.spec.program import Grouping, PoolOp, Program, ResidualOp
+from s2nn.hw.spec.program import PoolOp, Program, ResidualOp
+from s2nn.hw.spec.weights import Grouping
 
 ADD, IAND, INPUTS, SUM = ResidualOp.ADD, ResidualOp.IAND, Grouping.INPUTS, PoolOp.SUM
 CURRENT = ResidualOp.CURRENT

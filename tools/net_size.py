@@ -20,7 +20,8 @@ from rich.table import Table
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, AcceleratorConfig, ceil_div
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
-from s2nn.hw.spec.program import Grouping, Layer, Weights, fewest_groups
+from s2nn.hw.spec.program import Layer
+from s2nn.hw.spec.weights import Grouping, Weights, fewest_groups
 from s2nn.model.nets import NetConfig, Stage
 from s2nn.model.nets.stages import WeightKind
 

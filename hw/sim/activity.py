@@ -18,8 +18,9 @@ from s2nn.hw.spec.config import DESCRIPTOR_BYTES, GROUP_TAPS, PIXEL_BITS, Accele
 from s2nn.hw.spec.descriptor import Opcode, Residual
 from s2nn.hw.spec.errors import SimulationError
 from s2nn.hw.spec.image import MemoryImage, SectionKind
-from s2nn.hw.spec.program import INPUT, Grouping, Layer, Program
+from s2nn.hw.spec.program import INPUT, Layer, Program
 from s2nn.hw.spec.registers import COUNTERS, Stream
+from s2nn.hw.spec.weights import Grouping
 
 #: Name of the steps that load the input; the others are named after the layers that they are done for.
 LOAD_INPUT = "load_input"

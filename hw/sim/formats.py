@@ -6,7 +6,8 @@ import numpy as np
 
 from s2nn.hw.spec.config import GROUP_TAPS
 from s2nn.hw.spec.errors import LoweringError
-from s2nn.hw.spec.program import ZERO_CODEWORD, Program, Weights
+from s2nn.hw.spec.program import Program
+from s2nn.hw.spec.weights import ZERO_CODEWORD, Weights
 
 
 def stored_as(program: Program, eta: int | None) -> Program:

@@ -21,16 +21,14 @@ from s2nn.hw.spec.program import (
     GAIN_SHIFTS,
     INPUT,
     THRESHOLD_LIMIT,
-    ZERO_CODEWORD,
-    Grouping,
     Layer,
     PoolOp,
     Program,
     ResidualOp,
     Shape,
-    Weights,
 )
 from s2nn.hw.spec.semantics import IntArray
+from s2nn.hw.spec.weights import ZERO_CODEWORD, Grouping, Weights
 
 _CALIBRATION_IMAGES = 4
 _CALIBRATION_ROUNDS = 9

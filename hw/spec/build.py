@@ -9,8 +9,9 @@ from s2nn.hw.spec.descriptor import DESCRIPTOR, GAIN_SHIFT_UNIT, LAYER_OPCODES, 
 from s2nn.hw.spec.errors import ImageFormatError
 from s2nn.hw.spec.image import MemoryImage, Section, SectionKind
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import INPUT, Grouping, Layer, PoolOp, Program, ResidualOp, Shape, Weights
+from s2nn.hw.spec.program import INPUT, Layer, PoolOp, Program, ResidualOp, Shape
 from s2nn.hw.spec.schedule import Schedule, plan_run
+from s2nn.hw.spec.weights import Grouping, Weights
 
 
 def build_image(config: AcceleratorConfig, program: Program, schedule: Schedule | None = None) -> MemoryImage:

@@ -14,8 +14,9 @@ from s2nn.hw.spec.descriptor import DESCRIPTOR, GAIN_SHIFT_UNIT, MAX_SPILLED_WOR
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.maps import MapPlacement
 from s2nn.hw.spec.packing import num_tiles, tile_bytes
-from s2nn.hw.spec.program import Grouping, Layer, PoolOp, Program, ResidualOp
+from s2nn.hw.spec.program import Layer, PoolOp, Program, ResidualOp
 from s2nn.hw.spec.schedule import Plan, Step, plan_run
+from s2nn.hw.spec.weights import Grouping
 
 _NOTHING = {field.name: 0 for field in DESCRIPTOR.fields}
 

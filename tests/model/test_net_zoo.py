@@ -10,7 +10,8 @@ from s2nn.hw.sim import functional
 from s2nn.hw.sim.net_catalogue import net_shape
 from s2nn.hw.spec.config import ULX3S
 from s2nn.hw.spec.errors import ConfigError, LoweringError
-from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
+from s2nn.hw.spec.program import PoolOp, ResidualOp
+from s2nn.hw.spec.weights import Grouping
 from s2nn.model.checkpoint import load_checkpoint, save_checkpoint
 from s2nn.model.fold import fold
 from s2nn.model.integer import integer_forward

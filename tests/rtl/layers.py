@@ -9,7 +9,8 @@ import numpy as np
 from s2nn.hw.spec.config import AcceleratorConfig, ceil_div
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.placement import SectionOffsets, describe
-from s2nn.hw.spec.program import INPUT, ZERO_CODEWORD, Grouping, Layer, Program, ResidualOp, Shape, Weights
+from s2nn.hw.spec.program import INPUT, Layer, Program, ResidualOp, Shape
+from s2nn.hw.spec.weights import ZERO_CODEWORD, Grouping, Weights
 
 #: Names of maps that hold currents beside their spikes begin with it.
 KEPT = "kept"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig, ceil_div
-from s2nn.hw.spec.program import Grouping, Layer
+from s2nn.hw.spec.program import Layer
+from s2nn.hw.spec.weights import Grouping
 from tests.rtl.layers import KEPT
 
 Step = dict[str, Any]

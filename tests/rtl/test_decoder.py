@@ -10,7 +10,7 @@ from amaranth.sim import SimulatorContext
 from s2nn.hw.rtl.decoder import CodewordDecoder
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from s2nn.hw.spec.program import ZERO_CODEWORD
+from s2nn.hw.spec.weights import ZERO_CODEWORD
 from tests.rtl.streams import Bench
 
 #: (index_bits, axi_data_bits): one to sixteen codewords a beat, and beats that hold more than the whole codebook.

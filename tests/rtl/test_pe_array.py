@@ -18,7 +18,7 @@ from s2nn.hw.rtl.pe_array import PEArray, Variant
 from s2nn.hw.rtl.popcount_then_select import PopcountThenSelect
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from s2nn.hw.spec.program import ZERO_CODEWORD
+from s2nn.hw.spec.weights import ZERO_CODEWORD
 from tests.rtl.blocks import random_tags
 from tests.rtl.bursts import refusal
 from tests.rtl.streams import Bench, plain

@@ -7,15 +7,8 @@ import pytest
 
 from s2nn.hw.spec import packing
 from s2nn.hw.spec.config import ASIC, PRESETS, SMALL, TINY, ULX3S
-from s2nn.hw.spec.program import (
-    ZERO_CODEWORD,
-    Grouping,
-    Layer,
-    ResidualOp,
-    Weights,
-    group_inputs,
-    group_taps,
-)
+from s2nn.hw.spec.program import Layer, ResidualOp
+from s2nn.hw.spec.weights import ZERO_CODEWORD, Grouping, Weights, group_inputs, group_taps
 
 # Two beats of 32 bits hold 16 slices of 4 lanes.
 LANES4 = TINY

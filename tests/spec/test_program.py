@@ -12,7 +12,8 @@ from s2nn.hw.spec.build import LayerNames, build_image, descriptors, recover_pro
 from s2nn.hw.spec.config import SMALL, TINY, ULX3S, ceil_div
 from s2nn.hw.spec.errors import LoweringError
 from s2nn.hw.spec.maps import place_maps
-from s2nn.hw.spec.program import Program, ResidualOp, Weights
+from s2nn.hw.spec.program import Program, ResidualOp
+from s2nn.hw.spec.weights import Weights
 from tests.layer_types import LAYER_TYPES
 
 

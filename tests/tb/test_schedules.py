@@ -9,9 +9,10 @@ from s2nn.hw.sim.random_program import RandomConv
 from s2nn.hw.spec.build import build_image, descriptors
 from s2nn.hw.spec.config import TINY
 from s2nn.hw.spec.descriptor import Opcode
-from s2nn.hw.spec.program import Grouping, PoolOp, ResidualOp
+from s2nn.hw.spec.program import PoolOp, ResidualOp
 from s2nn.hw.spec.registers import ErrorCode
 from s2nn.hw.spec.schedule import Schedule
+from s2nn.hw.spec.weights import Grouping
 from s2nn.hw.tb.runner import simulate_rtl
 from s2nn.tools.rtl import design_folder
 from tests.layer_types import LayerType
