@@ -138,6 +138,8 @@ class Fetcher(wiring.Component):
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
         tile, is_kept = Signal(8), Signal(reset_less=True)
         m.d.sync += is_kept.eq(self._is_kept(d))  # the descriptor has long been there when it counts
+        error = Signal(ErrorCode)  # of the descriptor that came in the cycle before
+        m.d.sync += error.eq(check_descriptor(m, self._config, d))
         params_beats: Value | int = self._config.params_beats
         params_bytes: Value | int = self._config.lanes * PARAM_BYTES
         if self._config.current_bits:
@@ -146,7 +148,7 @@ class Fetcher(wiring.Component):
             params_beats, params_bytes = params_beats << has_pairs, params_bytes << has_pairs
         more_tiles = tile != d.tiles
         runs_layer, loads_map, region = Signal(), Signal(), Signal(32, reset_less=True)
-        m.d.sync += region.eq(Mux(loads_map, self.i_scratch_address, self.i_input_address))  # counts after CHECK
+        m.d.sync += region.eq(Mux(loads_map, self.i_scratch_address, self.i_input_address))  # counts after BEGIN
         m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
                      loads_map.eq(d.opcode == Opcode.LOAD_MAP)]
 
@@ -170,10 +172,11 @@ class Fetcher(wiring.Component):
                 with m.If(arrived[Stream.DESCRIPTOR]):
                     m.next = "CHECK"
             with m.State("CHECK"):
+                m.next = "BEGIN"
+            with m.State("BEGIN"):
                 m.d.comb += layer_begins.eq(1)
                 m.d.sync += [params_address.eq(self.i_image_address + d.params_offset),
                              index_address.eq(self.i_image_address + d.index_offset), tile.eq(0)]
-                error = check_descriptor(m, self._config, d)
                 with m.If(error != ErrorCode.NONE):
                     m.d.sync += self.o_error.eq(error)
                     m.next = "HALT"

@@ -29,6 +29,7 @@ class GatherSet(wiring.Component):
     o_enable : the pipeline in front moves. A register: it goes to all banks of the spike buffer.
     i_valid, i_gather, i_slot, i_set_last, i_residual, i_block : a step's words by bank and what travels with them; with
         i_gather or i_residual they are of one bank. `i_block.active` is not used.
+    i_taps : by channel, the banks on the map whose word has a spike of it.
     o : blocks. o_residual : residual words, out of a queue. o_busy : something is inside, but for that queue.
     """
 
@@ -39,6 +40,7 @@ class GatherSet(wiring.Component):
             "i_valid": In(1), "i_gather": In(1), "i_slot": In(range(GROUP_TAPS)), "i_set_last": In(1),
             "i_residual": In(1),
             "i_block": In(block_layout(config)),
+            "i_taps": In(data.ArrayLayout(GROUP_TAPS, config.lanes)),
             "o": Out(stream.Signature(block_layout(config))),
             "o_residual": Out(stream.Signature(config.word_bits)),
             "o_busy": Out(1),
@@ -54,9 +56,7 @@ class GatherSet(wiring.Component):
         inputs, on_map, move = self.i_block.words, self.i_block.on_map, Signal(name="move", init=1)
         m.d.comb += self.o_enable.eq(move)
         channel_active = Signal(lanes)
-        for channel in range(lanes):
-            taps = Cat(inputs[bank].word_select(channel, time_lanes).any() for bank in range(GROUP_TAPS))
-            m.d.comb += channel_active[channel].eq((taps & on_map).any())
+        m.d.comb += channel_active.eq(Cat(taps.any() for taps in self.i_taps))
 
         # A single word, found among the banks.
         single, residual, set_last = Signal(), Signal(), Signal(reset_less=True)

@@ -129,7 +129,7 @@ class NeuronArray(wiring.Component):
         m.d.comb += [held_next.eq(Mux(held, ~release, self.i_valid)), self.o_ready_next.eq(~held_next),
                      self.o_update.eq(fire)]
         m.d.sync += held.eq(held_next)
-        with m.If(~held & self.i_valid):
+        with m.If(~held):  # whatever is there: few wires lead to the enables of so many registers
             m.d.sync += hold.eq(self.i)
         with m.If(load):  # index 0 is being loaded: the next time lane moves there
             for k in range(time_lanes - 1):

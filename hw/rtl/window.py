@@ -12,8 +12,8 @@ from s2nn.hw.rtl.layouts import DescriptorLayout, Tags, block_layout, row_bits, 
 from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import GROUP_TAPS, AcceleratorConfig
 
-#: Stages between the skid buffers: products, sums, addresses, bank read, hold. Gathered words take two more.
-_STAGES = 5
+#: Stages between the skid buffers: products, sums, addresses, bank read, hold, taps. Gathered words take two more.
+_STAGES = 6
 
 
 class WindowReader(wiring.Component):
@@ -27,7 +27,7 @@ class WindowReader(wiring.Component):
     o_read_enable (one bit per bank), o_read_address, i_words : the spike buffer's read port.
     o_busy : a step is inside.
 
-    Latency: seven cycles from `i` to `o`, nine for a gathered set's last word. Throughput: one step per cycle.
+    Latency: eight cycles from `i` to `o`, ten for a gathered set's last word. Throughput: one step per cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -82,7 +82,7 @@ class WindowReader(wiring.Component):
             step.residual, d.residual_col_stride, d.in_col_stride), first_bank=sides[0].col_mod)
 
         # Stage 3: the banks' addresses, and the banks that hold a tap of the window.
-        on_map = [Signal(GROUP_TAPS, name=f"on_map{k}", reset_less=True) for k in range(3)]
+        on_map = [Signal(GROUP_TAPS, name=f"on_map{k}", reset_less=True) for k in range(4)]
         rows, cols = _by_bank(m, row_valid, sides[1].row_mod), _by_bank(m, col_valid, sides[1].col_mod)
         wanted, reads = Signal(GROUP_TAPS), Signal(GROUP_TAPS)
         m.d.comb += wanted.eq(Cat(row & col for row in rows for col in cols))
@@ -99,14 +99,20 @@ class WindowReader(wiring.Component):
         m.d.comb += self.o_read_enable.eq(reads & move.replicate(GROUP_TAPS))
 
         # Stage 5: hold, since a block RAM's output comes late in its cycle.
-        words = Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), reset_less=True)
+        # Stage 6: which taps of a channel have a spike.
+        words = [Signal(data.ArrayLayout(self._config.word_bits, GROUP_TAPS), name=f"words{k}", reset_less=True)
+                 for k in range(2)]
+        taps = Signal(data.ArrayLayout(GROUP_TAPS, self._config.lanes), reset_less=True)
         with m.If(move):
-            m.d.sync += words.eq(self.i_words)
+            m.d.sync += [words[0].eq(self.i_words), words[1].eq(words[0])]
+            for channel in range(self._config.lanes):
+                spikes = (words[0][bank].word_select(channel, self._config.time_lanes) for bank in range(GROUP_TAPS))
+                m.d.sync += taps[channel].eq(Cat(spike.any() for spike in spikes) & on_map[2])
         last = sides[-1]
         m.d.comb += [
             gather.i_valid.eq(valids[-1]), gather.i_gather.eq(last.gather), gather.i_slot.eq(last.slot),
             gather.i_set_last.eq(last.set_last), gather.i_residual.eq(last.residual),
-            gather.i_block.words.eq(words), gather.i_block.on_map.eq(on_map[2]),
+            gather.i_taps.eq(taps), gather.i_block.words.eq(words[1]), gather.i_block.on_map.eq(on_map[3]),
             *(gather.i_block[name].eq(last[name]) for name in ("row_mod", "col_mod", "weight_row", "weight_phase",
                                                                "tags")),
         ]

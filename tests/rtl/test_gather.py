@@ -15,7 +15,7 @@ from amaranth.sim import SimulatorContext
 from s2nn.hw.rtl.gather import GatherSet
 from s2nn.hw.rtl.residual_queue import RESIDUAL_WORDS
 from s2nn.hw.spec.config import TINY, AcceleratorConfig
-from tests.rtl.blocks import active_channels, gathered, random_side, random_word, seen
+from tests.rtl.blocks import active_channels, gathered, random_side, random_word, seen, spikes_of
 from tests.rtl.streams import Bench, plain
 
 CONFIGS = {"tiny": TINY, "one time lane": replace(TINY, time_lanes=1, max_chunks=8),
@@ -28,7 +28,9 @@ def step(draw: random.Random, config: AcceleratorConfig, words: list[int], on_ma
     words = [word if on_map >> bank & 1 else draw.randrange(1 << config.word_bits) for bank, word in enumerate(words)]
     block = {"words": words, "on_map": on_map, "active": 0, "row_mod": draw.randrange(3), "col_mod": draw.randrange(3),
              **random_side(draw, config)}
-    return {"i_gather": 0, "i_slot": 0, "i_set_last": 1, "i_residual": 0, "i_block": block} | members
+    taps = [sum(1 << bank for bank, word in enumerate(seen(words, on_map)) if spikes_of(config, word, channel))
+            for channel in range(config.lanes)]
+    return {"i_gather": 0, "i_slot": 0, "i_set_last": 1, "i_residual": 0, "i_block": block, "i_taps": taps} | members
 
 
 def single_word(draw: random.Random, config: AcceleratorConfig, word: int, **members: int) -> Record:

@@ -73,7 +73,8 @@ void Fetcher::walk(const Events& events, bool is_asked, bool descriptor_arrived)
                 state = CHECK;
             }
             break;
-        case CHECK:
+        case CHECK: state = BEGIN; break;
+        case BEGIN:
             tile = 0;
             descriptor_valid = true;
             state = !layer().runs() ? TAKEN : layer().codebook ? CODEBOOK_ : PARAMS_;

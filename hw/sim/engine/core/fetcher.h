@@ -36,7 +36,7 @@ public:
     void clock(const Events& events, bool request_ready, const Owner* arrived);
 
 private:
-    enum State { IDLE, DESCRIPTOR_, ARRIVE, CHECK, CODEBOOK_, PARAMS_, INDEX_, TAKEN, INPUT_, NEXT };
+    enum State { IDLE, DESCRIPTOR_, ARRIVE, CHECK, BEGIN, CODEBOOK_, PARAMS_, INDEX_, TAKEN, INPUT_, NEXT };
 
     const Layer& layer() const { return layers[step]; }
     bool is_kept() const { return layer().resident && (keep_weights || layer().reuse_weights); }

@@ -3,7 +3,7 @@
 
 namespace s2nn_engine {
 
-constexpr int WINDOW_STAGES = 5;    // window.py, _STAGES: from the skid buffer to the gather unit
+constexpr int WINDOW_STAGES = 6;    // window.py, _STAGES: from the skid buffer to the gather unit
 constexpr int RESIDUAL_WORDS = 16;  // residual_queue.py: depth of the queue
 constexpr int WEIGHT_STAGES = 4;    // compute.py, `stages`: from the scanner's operation to the PE array
 constexpr int ARRAY_STAGES = 4;     // pe_array.py, LATENCY + 1: from the PE array's input to its accumulators
