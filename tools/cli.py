@@ -14,10 +14,9 @@ from typing import Annotated
 
 import typer
 
-from s2nn.hw.spec.config import preset
-from s2nn.hw.spec.errors import SimulationError
+from s2nn.hw.spec.errors import ConfigError, SimulationError
 from s2nn.tools import cli_bench, cli_formal, cli_grid, cli_memory, cli_nets, cli_training
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, CurrentBits, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Changes, Config, Data, Json, accelerator
 from s2nn.tools.console import EXIT_REFUSED, Output, refuses_bad_input
 
 RUNS = BUILD / "run"
@@ -58,7 +57,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of everything random in this 
 @refuses_bad_input
 def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 8,
         level: Annotated[RunLevel, typer.Option(help="RTL, or the cycle engine: same counts.")] = RunLevel.rtl,
-        config: Config = DEFAULT_CONFIG, current_bits: CurrentBits = 0,
+        config: Config = DEFAULT_CONFIG, changes: Changes = None,
         out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
         build: Build = BUILD / "rtl", stalls: Stalls = 0.0, seed: Seed = 0, data: Data = None,
         as_json: Json = False) -> None:
@@ -73,10 +72,10 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     from s2nn.tools.tables import checks_table, comparison_table
 
     output = Output(as_json=as_json)
-    chosen = dataclasses.replace(preset(config), current_bits=current_bits)
+    chosen = accelerator(config, changes)
     nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
     workload = load_workload(common_dataset(nets), images, data_root=data)
-    folder = out if out is not None else RUNS / f"{workload.dataset}-{config}"
+    folder = out if out is not None else RUNS / f"{workload.dataset}-{chosen.name}"
     simulator = (EngineSimulator(stall_probability=stalls, seed=seed) if level is RunLevel.engine
                  else RtlSimulator(build_dir=build, stall_probability=stalls, seed=seed))
     result = run_comparison(chosen, nets, workload, simulator, folder=folder, stall_probability=stalls, seed=seed,
@@ -116,7 +115,7 @@ def sim(folder: Annotated[Path, typer.Argument(help="An exported folder, see `s2
 
 @main.command()
 @refuses_bad_input
-def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
+def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG, changes: Changes = None,
            steps: Annotated[list[int] | None, typer.Option("--steps", min=1, help="T, again for more.",
                                                            show_default="4 and 6")] = None,
            stalls: Annotated[list[float] | None, typer.Option(
@@ -135,7 +134,7 @@ def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
 
     output = Output(as_json=as_json)
     results = run_campaign(
-        checkpoints or shipped_pair(), preset(config), steps=steps or [4, 6], stalls=stalls or [0.0, 0.3],
+        checkpoints or shipped_pair(), accelerator(config, changes), steps=steps or [4, 6], stalls=stalls or [0.0, 0.3],
         images=images, simulator=lambda p: RtlSimulator(build_dir=build, stall_probability=p, seed=seed), out=out,
         data_root=data, tell=output.tell)
     output.show(campaign_table(results))
@@ -146,13 +145,11 @@ def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
 
 @main.command()
 @refuses_bad_input
-def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
+def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG, changes: Changes = None,
            maps: Annotated[str, typer.Option(help="auto: on chip, the largest spilled where they do not fit; spilled: "
                                                   "all through DRAM.")] = "auto",
            per_step: Annotated[bool, typer.Option("--per-step", help="Fetch weights for each chunk of time steps "
-                                                                     "anew; needs --membrane-words.")] = False,
-           membrane_words: Annotated[int, typer.Option(help="Words of the membrane buffer, 0 builds none.")] = 0,
-           current_bits: CurrentBits = 0,
+                                                                     "anew; needs --set membrane_words=N.")] = False,
            out: Annotated[Path, typer.Option(help="Folder; each net gets one below it.")] = BUILD / "export",
            as_json: Json = False) -> None:
     """Lower checkpoints and pack them: image.bin, image.hex and manifest.json.
@@ -164,7 +161,7 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG,
     from s2nn.tools.tables import manifest_table
 
     output, manifests = Output(as_json=as_json), {}
-    built = dataclasses.replace(preset(config), membrane_words=membrane_words, current_bits=current_bits)
+    built = accelerator(config, changes)
     schedule = Schedule(per_step=per_step, maps=maps)  # type: ignore[arg-type]
     for name in checkpoints or shipped_pair():
         folder, manifest = export_checkpoint(name, built, out, schedule=schedule)
@@ -223,23 +220,26 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
           target: Annotated[str, typer.Option(help="FPGA, with --config.")] = "ecp5-85k",
           out: Annotated[Path, typer.Option(help="Folder for netlists, logs and synth.json.")] = BUILD / "synth",
           area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
-          current_bits: CurrentBits = 0,
-          seed: Annotated[int, typer.Option("--seed", help="Of the placer.")] = 1, as_json: Json = False) -> None:
+          changes: Changes = None,
+          seeds: Annotated[list[int] | None, typer.Option("--seed", help="Of the placer, again for more.",
+                                                          show_default="1")] = None, as_json: Json = False) -> None:
     """Synthesise the accelerator in both weight formats: LUT, FF, BRAM, DSP and Fmax.
 
-    Example: s2nn synth --config ulx3s --target ecp5-85k
+    Example: s2nn synth --config ulx3s --target ecp5-85k --seed 1 --seed 2
     """
-    from s2nn.tools.area import DEFAULT_DESIGNS, baseline_label, synthesise_formats
+    from s2nn.tools.area import DEFAULT_DESIGNS, baseline_label, codebook_label, synthesise_formats
     from s2nn.tools.synth_report import results_table, write_report
 
     output = Output(as_json=as_json)
-    designs = DEFAULT_DESIGNS if config is None else ((config, target),)
-    results = synthesise_formats(designs, out=out, current_bits=current_bits, place_and_route=not area_only, seed=seed,
-                                 tell=output.tell)
-    for name, _ in designs:
-        chosen = [result for result in results if result.label.startswith(f"{name}-")]
-        write_report(chosen, out / f"synth-{name}.json", baseline=baseline_label(name))
-        output.show(results_table(chosen, baseline=baseline_label(name)))
+    if config is None and changes:
+        raise ConfigError("needs --config: the default designs differ", value=changes, field="--set")
+    designs = DEFAULT_DESIGNS if config is None else ((accelerator(config, changes), target),)
+    results = synthesise_formats(designs, out=out, place_and_route=not area_only, seeds=seeds or [1], tell=output.tell)
+    for built, _ in designs:
+        baseline = baseline_label(built.name)
+        chosen = [result for result in results if result.label in (baseline, codebook_label(built.name))]
+        write_report(chosen, out / f"synth-{built.name}.json", baseline=baseline)
+        output.show(results_table(chosen, baseline=baseline))
     output.result([dataclasses.asdict(result) for result in results])
 
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from s2nn.hw.spec.config import preset
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Changes, Config, Data, Json, accelerator
 from s2nn.tools.console import Output, refuses_bad_input
 
 commands = typer.Typer(no_args_is_help=True, help="Measure the speed of simulators, neurons and training.")
@@ -17,7 +16,8 @@ Repetitions = Annotated[int, typer.Option(min=1, help="Of each series, in turn; 
 @refuses_bad_input
 def rtl(checkpoint: Annotated[str | None, typer.Argument(help="Shipped name or path.",
                                                          show_default="the shipped sub-bit net")] = None, *,
-        config: Config = DEFAULT_CONFIG, images: Annotated[int, typer.Option(min=1, help="Test images.")] = 2,
+        config: Config = DEFAULT_CONFIG, changes: Changes = None,
+        images: Annotated[int, typer.Option(min=1, help="Test images.")] = 2,
         repetitions: Repetitions = 5,
         idle_cycles: Annotated[int, typer.Option(min=1, help="Of the clock with the design idle.")] = 200_000,
         build: Build = BUILD / "rtl", data: Data = None, as_json: Json = False) -> None:
@@ -28,8 +28,8 @@ def rtl(checkpoint: Annotated[str | None, typer.Argument(help="Shipped name or p
     from s2nn.tools.bench_rtl import bench_rtl, bench_table
 
     output = Output(as_json=as_json)
-    result = bench_rtl(preset(config), checkpoint, images=images, repetitions=repetitions, idle_cycles=idle_cycles,
-                       build_dir=build, out=BUILD / "bench", data_root=data, tell=output.tell)
+    result = bench_rtl(accelerator(config, changes), checkpoint, images=images, repetitions=repetitions,
+                       idle_cycles=idle_cycles, build_dir=build, out=BUILD / "bench", data_root=data, tell=output.tell)
     output.show(bench_table(result))
     output.result(result)
 

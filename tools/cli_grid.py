@@ -1,14 +1,12 @@
 """Commands that run nets of full size in the cycle engine: `grid` over formats and schedules, `cliff` over capacity."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from s2nn.hw.sim.dram import DEFAULT_PRESET
-from s2nn.hw.spec.config import preset
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Config, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Build, Changes, Config, Data, Json, accelerator
 from s2nn.tools.console import Output, refuses_bad_input
 
 commands = typer.Typer()
@@ -26,15 +24,13 @@ _NETS, _ETAS = ("vgg16", "resnet19"), (6, 5, 4)
 def grid(nets: Nets = None, *, etas: Etas = None,
          schedules: Annotated[list[str] | None, typer.Option(
              "--schedule", help="per_step, spilled or on_chip; again for more.", show_default="all")] = None,
-         images: Annotated[int, typer.Option(min=1, help="Inputs of each net.")] = 1, config: Config = DEFAULT_CONFIG,
+         images: Annotated[int, typer.Option(min=1, help="Inputs of each net.")] = 1,
+         config: Config = DEFAULT_CONFIG, changes: Changes = None,
          dram: Annotated[str, typer.Option(help="Preset of the memory.")] = DEFAULT_PRESET,
          datasets: Annotated[list[str] | None, typer.Option(
              "--dataset", help="Test images for the nets of their shape, again for more; else random.")] = None,
          rtl: Annotated[list[str] | None, typer.Option(
              "--rtl", help="Net whose cells are run on the RTL as well, again for more.")] = None,
-         spike_words: Annotated[int | None, typer.Option(
-             min=1, help="Words of each spike bank; maps that do not fit go through DRAM.",
-             show_default="the preset's")] = None,
          out: Annotated[Path, typer.Option(help="Folder for cells, JSON, CSV and plots.")] = BUILD / "grid",
          build: Build = BUILD / "rtl", seed: Seed = 0, data: Data = None, as_json: Json = False) -> None:
     """Formats x schedules in the cycle engine: cycles by cause, every stream, DRAM, energy, and each layer's limit.
@@ -47,12 +43,10 @@ def grid(nets: Nets = None, *, etas: Etas = None,
     from s2nn.tools.grid_tables import grid_tables, write_grid
     from s2nn.tools.rtl import RtlSimulator
 
-    output, base = Output(as_json=as_json), preset(config)
-    if spike_words is not None:
-        base = replace(base, spike_words=spike_words)
+    output = Output(as_json=as_json)
     chosen = Grid(nets=nets or _NETS, schedules=schedules or tuple(SCHEDULES), etas=etas or _ETAS, dram=dram,
-                  config=base, images=images, seed=seed, datasets=datasets or (), data_root=data,
-                  on_rtl=rtl or ())
+                  config=accelerator(config, changes), images=images, seed=seed, datasets=datasets or (),
+                  data_root=data, on_rtl=rtl or ())
     document = run_grid(chosen, out, rtl=RtlSimulator(build_dir=build, dram=dram) if rtl else None, tell=output.tell)
     write_grid(out, document)
     draw_grid(document, out / "plots")
@@ -62,7 +56,7 @@ def grid(nets: Nets = None, *, etas: Etas = None,
 
 @commands.command()
 @refuses_bad_input
-def cliff(nets: Nets = None, *, etas: Etas = None, config: Config = DEFAULT_CONFIG,
+def cliff(nets: Nets = None, *, etas: Etas = None, config: Config = DEFAULT_CONFIG, changes: Changes = None,
           out: Annotated[Path, typer.Option(help="Folder for JSON, CSV and the plot.")] = BUILD / "cliff",
           as_json: Json = False) -> None:
     """Weight bytes streamed per image against the on-chip capacity for weights that stay from image to image.
@@ -72,7 +66,7 @@ def cliff(nets: Nets = None, *, etas: Etas = None, config: Config = DEFAULT_CONF
     from s2nn.tools.cliff import cliff_table, draw_cliff, run_cliff, write_cliff
 
     output = Output(as_json=as_json)
-    document = run_cliff(nets or _NETS, etas or _ETAS, preset(config))
+    document = run_cliff(nets or _NETS, etas or _ETAS, accelerator(config, changes))
     write_cliff(out, document)
     path = draw_cliff(document, out / "cliff.png")
     output.show(cliff_table(document), f"data and plot: {path.parent}")

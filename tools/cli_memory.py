@@ -7,9 +7,8 @@ import typer
 
 from s2nn.hw.sim.dram import DEFAULT_PRESET, ControllerConfig, EngineName, PagePolicy
 from s2nn.hw.sim.dram.address import Mapping
-from s2nn.hw.spec.config import preset
 from s2nn.hw.spec.errors import ConfigError
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Config, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Changes, Config, Data, Json, accelerator
 from s2nn.tools.console import Output, refuses_bad_input
 
 COMPARISON = BUILD / "compare"
@@ -47,7 +46,7 @@ def compare(nets: Annotated[list[str] | None, typer.Argument(
                 show_default="all but per_step_state")] = None,
             etas: Annotated[list[int] | None, typer.Option(
                 "--eta", help="Sub-bit format, again for more.", show_default="4")] = None,
-            config: Config = DEFAULT_CONFIG,
+            config: Config = DEFAULT_CONFIG, changes: Changes = None,
             dram: Annotated[str | None, typer.Option(help="Preset of the memory.",
                                                      show_default="ddr3l-1600-4gb-x16")] = None,
             steps: Annotated[int | None, typer.Option(min=1, help="Time steps T.", show_default="each net's")] = None,
@@ -79,8 +78,8 @@ def compare(nets: Annotated[list[str] | None, typer.Argument(
         output.result(result)
         return
     grid = Grid(nets=nets or DEFAULT_NETS, schedules=schedules or DEFAULT_SCHEDULES, etas=etas or DEFAULT_ETAS,
-                config=preset(config), dram=dram or DEFAULT_PRESET, steps=steps, spike_rate=spike_rate, images=images,
-                spike_buffer_bytes=None if spike_buffer_kib is None else 1024 * spike_buffer_kib)
+                config=accelerator(config, changes), dram=dram or DEFAULT_PRESET, steps=steps, spike_rate=spike_rate,
+                images=images, spike_buffer_bytes=None if spike_buffer_kib is None else 1024 * spike_buffer_kib)
     document = run_compare(grid, measured=None if measured is None else read_stats(measured), data_root=data,
                            tell=output.tell)
     write_compare(out, document)

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from s2nn.hw.spec.config import preset
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Config, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Changes, Config, Json, accelerator
 from s2nn.tools.console import Output, refuses_bad_input
 
 commands = typer.Typer()
@@ -20,7 +19,7 @@ def size(*, net: Annotated[str, typer.Option(help="vggsnn, resnet19, vgg9, ..., 
          width: Annotated[float, typer.Option(help="Factor on all channels.")] = 1.0,
          pointwise_codebook: Annotated[bool, typer.Option(
              "--pointwise-codebook", help="Pack 1x1 convolutions with codebook indices too.")] = False,
-         config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+         config: Config = DEFAULT_CONFIG, changes: Changes = None, as_json: Json = False) -> None:
     """Size of a net by the S2NN paper's counting, and in bytes of the memory image.
 
     Example: s2nn size --net vggsnn --classes 10 --eta 4
@@ -29,9 +28,9 @@ def size(*, net: Annotated[str, typer.Option(help="vggsnn, resnet19, vgg9, ..., 
     from s2nn.tools.net_size import net_size, size_table
 
     output = Output(as_json=as_json)
-    changes = {} if classes is None else {"classes": classes}
-    described = named_net(net, width=width, eta=eta, pointwise_codebook=pointwise_codebook, **changes)
-    document = net_size(described, preset(config), name=net, eta=eta)
+    fields = {} if classes is None else {"classes": classes}
+    described = named_net(net, width=width, eta=eta, pointwise_codebook=pointwise_codebook, **fields)
+    document = net_size(described, accelerator(config, changes), name=net, eta=eta)
     output.show(size_table(document))
     output.result(document)
 

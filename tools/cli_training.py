@@ -1,13 +1,11 @@
 """Commands that train nets and measure their accuracy."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from s2nn.hw.spec.config import preset
-from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Config, CurrentBits, Data, Json
+from s2nn.tools.cli_options import BUILD, DEFAULT_CONFIG, Changes, Config, Data, Json, accelerator
 from s2nn.tools.console import Output, refuses_bad_input
 
 commands = typer.Typer()
@@ -47,7 +45,7 @@ def train(recipe: Annotated[str, typer.Argument(help="Shipped name or path of a 
 @commands.command()
 @refuses_bad_input
 def evaluate(checkpoint: Annotated[str, typer.Argument(help="Shipped name or path.")], *,
-             config: Config = DEFAULT_CONFIG, current_bits: CurrentBits = 0,
+             config: Config = DEFAULT_CONFIG, changes: Changes = None,
              images: Annotated[int | None, typer.Option(min=1, help="Test images.", show_default="all")] = None,
              data: Data = None, as_json: Json = False) -> None:
     """Accuracy of a checkpoint on the held-out split, as floats and as the accelerator's integers.
@@ -57,8 +55,7 @@ def evaluate(checkpoint: Annotated[str, typer.Argument(help="Shipped name or pat
     from s2nn.tools.evaluation import evaluate_checkpoint
 
     output = Output(as_json=as_json)
-    chosen = replace(preset(config), current_bits=current_bits)
-    result = evaluate_checkpoint(checkpoint, chosen, images=images, data_root=data)
+    result = evaluate_checkpoint(checkpoint, accelerator(config, changes), images=images, data_root=data)
     integers = "no integers: full precision" if result["integer_accuracy"] is None else (
         f"{100 * result['integer_accuracy']:.2f} % in integers ({result['different_predictions']} predictions differ)")
     output.show(f"{result['checkpoint']}, {result['images']} images of {result['dataset']}: "

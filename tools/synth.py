@@ -41,10 +41,10 @@ class SynthResult:
         of the device: 16 Kib + parity on ECP5, 4 Kib on iCE40.
     shell : the same resources of the shell that was added to place it; not contained in the numbers above.
     logic_used, logic_available : LUT sites after packing, design with shell, and those there are; None if not placed.
-    fmax_mhz : None if it was not placed or does not fit.
+    fmax_mhz : of the best seed; None if it was not placed or does not fit.
     requested_mhz : the frequency that placer and router worked towards.
-    seed : of the placer.
-    critical_path : None where `fmax_mhz` is.
+    seed : of the placer, the best of those tried. fmax_mhz_by_seed : of all of them.
+    critical_path, logic_used : of that seed; None where `fmax_mhz` is.
     fits : whether the device holds it, with the shell; a "yes" is by cell counts alone if `placed` is False.
     placed : whether it was placed and routed.
     reason : why it does not fit; empty if it does.
@@ -69,6 +69,7 @@ class SynthResult:
     fmax_mhz: float | None
     requested_mhz: float
     seed: int
+    fmax_mhz_by_seed: dict[str, float | None]
     critical_path: CriticalPath | None
     fits: bool
     placed: bool
@@ -78,9 +79,9 @@ class SynthResult:
     versions: dict[str, str]
 
 
-def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mhz: float, seed: int = 1,
-               place_and_route: bool = True, label: str | None = None, clock: str = "clk", reset: str | None = "rst",
-               drop_outputs: Sequence[str] = (), timeout_s: float = 3600.0,
+def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mhz: float,
+               seeds: Sequence[int] = (1,), place_and_route: bool = True, label: str | None = None, clock: str = "clk",
+               reset: str | None = "rst", drop_outputs: Sequence[str] = (), timeout_s: float = 3600.0,
                on_progress: Callable[[str], None] | None = None) -> SynthResult:
     """Synthesise `top` of a Verilog file, then place and route it in a shell.
 
@@ -91,7 +92,7 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
     target : a name of `synth_targets.TARGETS`.
     build_dir : scripts, netlists, reports and logs go to the folder `<label>-<target>` below it.
     freq_mhz : frequency to aim at. Fmax is measured either way; aiming far off makes it worse.
-    seed : of the placer; Fmax varies by several per cent with it.
+    seeds : of the placer, one after the other on the same netlist; Fmax varies by several per cent with them.
     place_and_route : False stops after the area.
     label : name in tables; the top's name by default.
     clock, reset : names of the clock and of the synchronous reset input; a design without that reset is fine.
@@ -111,6 +112,8 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
         raise ToolError("the Verilog file must exist", source=verilog)
     if freq_mhz <= 0:
         raise ToolError("must be greater than 0", value=freq_mhz, field="freq_mhz")
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ToolError("must be one or more, each once", value=list(seeds), field="seeds")
     label = label or top
     folder = build_dir / f"{label}-{target}"
     shutil.rmtree(folder, ignore_errors=True)  # a report of an earlier run must not pass for one of this run
@@ -127,16 +130,24 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
     runs["shell"] = _join_shell(chosen, folder, timeout_s)
     shell = _count(chosen, folder / "shell.stat.json")
 
-    report: dict | None = None
+    reports: dict[int, dict] = {}
     reason = chosen.overflow({name: used[name] + shell[name] for name in used})
-    if reason is None and place_and_route:
-        tell(f"{label}: place and route for {chosen.device}")
-        runs["place_and_route"], report, reason = _place_and_route(chosen, folder, freq_mhz, seed, timeout_s)
+    for seed in seeds if place_and_route else ():
+        if reason is None:
+            tell(f"{label}: place and route for {chosen.device}, seed {seed}")
+            runs[f"place_and_route_{seed}"], found = _place_and_route(chosen, folder, freq_mhz, seed, timeout_s)
+            if isinstance(found, str):
+                reason = found
+            else:
+                reports[seed] = found
+    best = max(reports, key=lambda seed: fmax_mhz(reports[seed]) or 0.0) if reason is None and reports else seeds[0]
+    report = reports.get(best) if reason is None else None
     logic = report["utilization"][chosen.logic_bel] if report else {"used": None, "available": None}
     return SynthResult(
         label=label, top=top, target=target, device=chosen.device, **used, shell=shell,
         logic_used=logic["used"], logic_available=logic["available"],
-        fmax_mhz=fmax_mhz(report) if report else None, requested_mhz=freq_mhz, seed=seed,
+        fmax_mhz=fmax_mhz(report) if report else None, requested_mhz=freq_mhz, seed=best,
+        fmax_mhz_by_seed={str(seed): fmax_mhz(one) for seed, one in reports.items()},
         critical_path=critical_path(report) if report else None,
         fits=reason is None, placed=report is not None, reason=reason or "",
         logs={step: str(run.log.relative_to(build_dir)) for step, run in runs.items()},
@@ -185,18 +196,19 @@ def _yosys(step: str, commands: list[str], folder: Path, timeout_s: float) -> To
 
 
 def _place_and_route(target: Target, folder: Path, freq_mhz: float, seed: int,
-                     timeout_s: float) -> tuple[ToolRun, dict | None, str | None]:
+                     timeout_s: float) -> tuple[ToolRun, dict | str]:
     """The run with its report, or with the reason why the design does not fit."""
     program, *device = target.place_and_route
-    run = run_tool(program, [*device, "--json", "netlist.json", "--report", "timing.json", "--freq", f"{freq_mhz:g}",
+    report = f"timing_{seed}.json"
+    run = run_tool(program, [*device, "--json", "netlist.json", "--report", report, "--freq", f"{freq_mhz:g}",
                              "--seed", str(seed), "--timing-allow-fail"],
-                   cwd=folder, log=folder / "place_and_route.log", timeout_s=timeout_s)
+                   cwd=folder, log=folder / f"place_and_route_{seed}.log", timeout_s=timeout_s)
     if run.returncode == 0:
-        return run, json.loads((folder / "timing.json").read_text()), None
+        return run, json.loads((folder / report).read_text())
     reason = refusal(run.log.read_text(errors="replace"))
     if reason is None:
         raise _failure(run)
-    return run, None, reason
+    return run, reason
 
 
 def _failure(run: ToolRun) -> ToolError:

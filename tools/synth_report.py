@@ -13,7 +13,7 @@ from s2nn.tools.synth import SynthResult
 from s2nn.tools.synth_targets import RESOURCES
 
 FORMAT = "s2nn-synth"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def area_difference(result: SynthResult, baseline: SynthResult) -> dict[str, int]:
@@ -32,11 +32,13 @@ def results_table(results: Sequence[SynthResult], *, baseline: str | None = None
     table = Table(title="Synthesis: cells of the design without the measuring shell")
     for heading in ("design", "device"):
         table.add_column(heading)
-    for heading in ("LUT4", "FF", "BRAM", "DSP", "carry", "LUTRAM", "Fmax/MHz"):
+    for heading in ("LUT4", "FF", "BRAM", "DSP", "carry", "LUTRAM", "Fmax/MHz (seed)"):
         table.add_column(heading, justify="right")
     table.add_column("fits")
     for result in results:
         fmax = "-" if result.fmax_mhz is None else f"{result.fmax_mhz:.1f}"
+        if len(result.fmax_mhz_by_seed) > 1:
+            fmax = ", ".join(f"{mhz or 0.0:.1f} ({seed})" for seed, mhz in result.fmax_mhz_by_seed.items())
         verdict = f"no: {result.reason}" if not result.fits else "yes" if result.placed else "by cell counts"
         table.add_row(result.label, result.device, *(str(getattr(result, name)) for name in RESOURCES), fmax, verdict)
         other = _baseline_of(result, results, baseline)

@@ -28,7 +28,8 @@ def synthesise_once(verilog: Path, top: str, *, target: str, build_dir: Path, la
     """
     chosen = get_target(target)
     run = [chosen.synthesis, *chosen.place_and_route, freq_mhz, seed, place_and_route,
-           package_versions((YOSYS, chosen.place_and_route[0]))]
+           package_versions((YOSYS, chosen.place_and_route[0])),
+           [field.name for field in dataclasses.fields(SynthResult)]]
     key = hashlib.sha256(verilog.read_bytes() + json.dumps([top, *run], sort_keys=True).encode()).hexdigest()
     path = build_dir / f"{label}-{target}.json"
     if path.is_file():
@@ -36,7 +37,7 @@ def synthesise_once(verilog: Path, top: str, *, target: str, build_dir: Path, la
         if kept["key"] == key:
             on_progress(f"{label}: kept from an earlier run")
             return result_from_json(kept["result"])
-    result = synthesise(verilog, top, target=target, build_dir=build_dir, freq_mhz=freq_mhz, seed=seed,
+    result = synthesise(verilog, top, target=target, build_dir=build_dir, freq_mhz=freq_mhz, seeds=(seed,),
                         place_and_route=place_and_route, label=label, on_progress=on_progress)
     write_json_atomic(path, {"key": key, "result": dataclasses.asdict(result)})
     return result

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -237,8 +238,19 @@ ASIC = AcceleratorConfig(name="asic", lanes=64, axi_data_bits=128, weight_rows=1
 PRESETS = {preset.name: preset for preset in (TINY, SMALL, ULX3S, ASIC)}
 
 
-def preset(name: str) -> AcceleratorConfig:
-    """The preset of that name; an unknown name is refused with the list of known ones."""
+def preset(name: str, changes: Mapping[str, int] | None = None) -> AcceleratorConfig:
+    """The preset of that name, with whole-numbered fields changed; its name tells them. `ConfigError` for an unknown
+    preset or field, with the list of known ones, and for a value that the field cannot have.
+
+    >>> preset("ulx3s", {"spike_words": 8192}).name
+    'ulx3s-spike_words8192'
+    """
     if name not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}", value=name)
-    return PRESETS[name]
+    chosen = PRESETS[name]
+    known = sorted(key for key, value in asdict(chosen).items() if isinstance(value, int))
+    for key in changes or {}:
+        if key not in known:
+            raise ConfigError(f"field must be one of {', '.join(known)}", value=key)
+    label = "-".join([name, *(f"{key}{value}" for key, value in sorted((changes or {}).items()))])
+    return replace(chosen, name=label, **(changes or {}))  # type: ignore[arg-type]

@@ -90,9 +90,19 @@ def test_json_round_trip_is_strict():
 
 
 def test_presets_go_by_name():
-    assert preset("tiny") is TINY
+    assert preset("tiny") == TINY
     with pytest.raises(ConfigError, match="preset must be one of tiny, small, ulx3s, asic, not 'giant'"):
         preset("giant")
+
+
+def test_a_preset_with_changes_is_named_after_them():
+    changed = preset("tiny", {"spike_words": 64, "lanes": 8})
+    assert changed == replace(TINY, spike_words=64, lanes=8, name="tiny-lanes8-spike_words64")
+    assert preset("tiny", {}) == TINY
+    with pytest.raises(ConfigError, match=r"field must be one of accumulator_bits, .*, not 'weight_format'"):
+        preset("tiny", {"weight_format": 1})
+    with pytest.raises(ConfigError, match="lanes"):
+        preset("tiny", {"lanes": 3})
 
 
 @pytest.mark.parametrize(("numerator", "denominator", "quotient"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2)])

@@ -71,6 +71,11 @@ def test_export_packs_each_checkpoint(checkpoints, tmp_path):
     assert binary["config"]["weight_format"] == "binary"
     assert (binary["bits_per_weight"]["hidden"], eta4["bits_per_weight"]["hidden"]) == (1, pytest.approx(4 / 9))
     assert eta4["provenance"]["dataset"] == "digits"
+    changed = call("export", checkpoints[1], "--out", tmp_path, "--set", "spike_words=256", "--set", "weight_rows=512",
+                   "--json")
+    config = json.loads(changed.stdout)[str(tmp_path / "digits-eta4")]["config"]
+    assert config == eta4["config"] | {"spike_words": 256, "weight_rows": 512,
+                                       "name": "ulx3s-spike_words256-weight_rows512"}
     text = call("export", checkpoints[1], "--out", tmp_path).stdout
     assert "digits-eta4" in text.replace("\n", "")  # a long path is broken where the line ends
 
@@ -173,6 +178,24 @@ def test_train_leaves_a_checkpoint_that_exports(tmp_path):
 def test_an_unknown_preset_is_refused(checkpoints):
     assert "preset must be one of tiny, small, ulx3s, asic, not 'huge'" in refused("export", checkpoints[1], "--config",
                                                                                    "huge")
+
+
+@pytest.mark.parametrize(("changes", "rule"), [
+    (["colour=3"], "field must be one of accumulator_bits, "),
+    (["name=3"], "field must be one of accumulator_bits, "),
+    (["lanes"], "--set: must be FIELD=VALUE, a whole number, not 'lanes'"),
+    (["lanes=many"], "--set: must be FIELD=VALUE, a whole number, not 'lanes=many'"),
+    (["spike_words=64", "spike_words=128"], "--set: must set each field once, not 'spike_words=128'"),
+    (["index_bits=7"], "index_bits"),
+])
+def test_a_change_that_the_preset_cannot_take_is_refused(checkpoints, tmp_path, changes, rule):
+    options = [part for change in changes for part in ("--set", change)]
+    assert rule in refused("export", checkpoints[1], "--out", tmp_path, *options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_preset_needs_its_name_where_designs_differ():
+    assert "--set: needs --config" in refused("synth", "--set", "lanes=8")
 
 
 def test_an_unknown_checkpoint_is_refused():

@@ -17,8 +17,8 @@ from s2nn.tools.synth_timing import critical_path, fmax_mhz, refusal
 RESULT = SynthResult(
     label="binary", top="top", target="ecp5-85k", device="LFE5U-85F CABGA381",
     lut4=100, ff=50, bram=2, dsp=0, carry=8, lutram=0, shell=dict.fromkeys(RESOURCES, 3),
-    logic_used=120, logic_available=83640, fmax_mhz=61.25, requested_mhz=50.0, seed=1, critical_path=None,
-    fits=True, placed=True, reason="", logs={}, seconds={}, versions={},
+    logic_used=120, logic_available=83640, fmax_mhz=61.25, requested_mhz=50.0, seed=1, fmax_mhz_by_seed={},
+    critical_path=None, fits=True, placed=True, reason="", logs={}, seconds={}, versions={},
 )
 
 
@@ -107,6 +107,8 @@ def test_table_shows_difference_and_refusal():
 @pytest.mark.parametrize(("change", "rule"), [
     ({"target": "xc7"}, "must be one of"),
     ({"freq_mhz": 0.0}, "freq_mhz: must be greater than 0, not 0.0"),
+    ({"seeds": []}, "seeds: must be one or more, each once, not []"),
+    ({"seeds": [1, 2, 1]}, "seeds: must be one or more, each once, not [1, 2, 1]"),
     ({}, "the Verilog file must exist"),
 ])
 def test_bad_arguments_are_refused_before_a_tool_starts(tmp_path, change: dict, rule: str):

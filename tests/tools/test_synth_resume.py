@@ -22,8 +22,8 @@ def test_only_the_same_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.
     runs: list[tuple[str, int]] = []
 
     def synthesise(verilog: Path, top: str, **options):
-        runs.append((verilog.read_text(), options["seed"]))
-        return dataclasses.replace(RESULT, label=options["label"], seed=options["seed"])
+        runs.append((verilog.read_text(), *options["seeds"]))
+        return dataclasses.replace(RESULT, label=options["label"], seed=options["seeds"][0])
 
     monkeypatch.setattr(synth_resume, "synthesise", synthesise)
     verilog, lines = tmp_path / "a.v", []
