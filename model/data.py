@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,6 @@ class Dataset:
         return _split(self.name, images, labels, fraction=fraction, seed=seed,
                       note=f"validation: {fraction:g} of every class of the training part ({self.split})")
 
-
     def with_fewer(self, count: int, *, seed: int) -> "Dataset":
         """The same with about `count` training images, the classes' shares kept; all of them if there are no more."""
         if count >= len(self.train_images):
@@ -86,6 +86,11 @@ class Dataset:
         train, test = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         return replace(self, train_images=images[train], train_labels=labels[train], test_images=images[test],
                        test_labels=labels[test], split=f"fold {fold} of {folds}, stratified, seed {seed}")
+
+    def held_out_of(self, split: str) -> "Dataset":
+        """The same data, split as a net was trained that names `split`: its fold, where it was cross-validated."""
+        fold = re.match(r"fold (\d+) of (\d+), stratified, seed (\d+)", split)
+        return self.cross_validated(int(fold[1]), int(fold[2]), seed=int(fold[3])) if fold else self
 
 
 def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

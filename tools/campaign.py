@@ -14,7 +14,7 @@ from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.tools.checked_run import run_checked
 from s2nn.tools.export import export_program
-from s2nn.tools.lowering import load_workload, lower_checkpoint, provenance
+from s2nn.tools.lowering import common_workload, lower_checkpoint, provenance
 from s2nn.tools.simulation import Simulator, Tell
 
 RESULT_FILE = "verify.json"
@@ -46,7 +46,7 @@ def run_campaign(checkpoints: Sequence[str], config: AcceleratorConfig, *, steps
                  data_root: Path | None = None, tell: Tell = lambda line: None) -> list[CaseResult]:
     """Run every net with every T under every stall probability; `out`/verify.json is rewritten after each case.
 
-    `simulator` gives the RTL with a stall probability. Raises as `lower_checkpoint` and `load_workload` do.
+    `simulator` gives the RTL with a stall probability. Raises as `lower_checkpoint` and `common_workload` do.
     """
     results: list[CaseResult] = []
     for checkpoint in checkpoints:
@@ -63,7 +63,7 @@ def run_campaign(checkpoints: Sequence[str], config: AcceleratorConfig, *, steps
 def _run_case(checkpoint: str, config: AcceleratorConfig, steps: int, stall_probability: float, images: int,
               simulator: Simulator, folder: Path, data_root: Path | None, tell: Tell) -> CaseResult:
     net = lower_checkpoint(checkpoint, config, time_steps=steps)
-    workload = load_workload(net.dataset, images, data_root=data_root)
+    workload = common_workload([net], images, data_root=data_root)
     export_program(folder, net.program, net.config, provenance=provenance(net))
     run = run_checked(folder, net.config, workload.images, simulator, tell=tell)
     layers = run.golden.result.layers

@@ -66,7 +66,7 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     Example: s2nn run --images 16
     """
     from s2nn.tools.engine import EngineSimulator
-    from s2nn.tools.lowering import common_dataset, load_workload, lower_checkpoint, shipped_pair
+    from s2nn.tools.lowering import common_workload, lower_checkpoint, shipped_pair
     from s2nn.tools.rtl import RtlSimulator
     from s2nn.tools.run import run_comparison
     from s2nn.tools.tables import checks_table, comparison_table
@@ -74,7 +74,7 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     output = Output(as_json=as_json)
     chosen = accelerator(config, changes)
     nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
-    workload = load_workload(common_dataset(nets), images, data_root=data)
+    workload = common_workload(nets, images, data_root=data)
     folder = out if out is not None else RUNS / f"{workload.dataset}-{chosen.name}"
     simulator = (EngineSimulator(stall_probability=stalls, seed=seed) if level is RunLevel.engine
                  else RtlSimulator(build_dir=build, stall_probability=stalls, seed=seed))

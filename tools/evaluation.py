@@ -22,7 +22,7 @@ def evaluate_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *, 
     Raises `CheckpointError`, `LoweringError` or `DataError`.
     """
     checkpoint = load_checkpoint(name_or_path)
-    work = load_workload(checkpoint.recipe.dataset, images, data_root=data_root)
+    work = load_workload(checkpoint.recipe.dataset, images, split=checkpoint.split, data_root=data_root)
     as_float = predict(checkpoint.net, torch.from_numpy(work.images)).numpy()
     result: dict[str, Any] = {
         "checkpoint": checkpoint.name, "weight_format": checkpoint.net.config.weight_format, "config": None,

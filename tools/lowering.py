@@ -18,8 +18,8 @@ from s2nn.model.lower import lower_with_report
 from s2nn.tools.export import export_program
 from s2nn.tools.manifest import Manifest
 
-#: Weight formats of the two nets that ship with the package: the baseline first.
-SHIPPED_FORMATS = ("binary", "eta4")
+#: The two nets that commands take where none is named: the baseline first.
+DEFAULT_PAIR = ("mnist5k-binary", "mnist5k-eta4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +61,11 @@ class Workload:
 
 
 def shipped_pair() -> list[str]:
-    """Names of the shipped checkpoints of the default data set: the 1-bit baseline, then the sub-bit net.
-
-    Raises `CheckpointError` if the package holds none.
-    """
+    """`DEFAULT_PAIR`. Raises `CheckpointError` if the package does not hold both."""
     names = shipped_checkpoints()
-    pair = [next((name for name in names if name.endswith(suffix)), None) for suffix in SHIPPED_FORMATS]
-    missing = [suffix for suffix, name in zip(SHIPPED_FORMATS, pair, strict=True) if name is None]
-    if missing:
-        raise CheckpointError(f"the package must hold checkpoints that end in {' and '.join(SHIPPED_FORMATS)}",
-                              value=names, source="s2nn.model")
-    return [name for name in pair if name is not None]
+    if not set(DEFAULT_PAIR) <= set(names):
+        raise CheckpointError(f"the package must hold {' and '.join(DEFAULT_PAIR)}", value=names, source="s2nn.model")
+    return list(DEFAULT_PAIR)
 
 
 def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *,
@@ -107,15 +101,19 @@ def export_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, out: 
 
 def provenance(net: LoweredNet) -> dict[str, str]:
     """What a manifest says about where its program came from."""
-    return {"checkpoint": net.checkpoint, "checkpoint_sha256": net.checkpoint_sha256, "dataset": net.dataset}
+    return {"checkpoint": net.checkpoint, "checkpoint_sha256": net.checkpoint_sha256, "dataset": net.dataset,
+            "split": net.split}
 
 
-def load_workload(dataset: str, count: int | None, *, data_root: Path | None = None) -> Workload:
+def load_workload(dataset: str, count: int | None, *, split: str = "", data_root: Path | None = None) -> Workload:
     """`count` images spread evenly over the held-out split, so that every class has its turn; None takes all.
+
+    split : of the net that is run. One that was cross-validated was trained on images that others are tested on: then
+        the held-out split is its fold.
 
     Raises `DataError` for a data set that is missing or too small.
     """
-    data = load_dataset(dataset, root=data_root)
+    data = load_dataset(dataset, root=data_root).held_out_of(split)
     available = len(data.test_labels)
     if count is not None and not 1 <= count <= available:
         raise DataError(f"images must be 1..{available}, what the held-out split has", value=count, source=dataset)
@@ -124,9 +122,10 @@ def load_workload(dataset: str, count: int | None, *, data_root: Path | None = N
                     images=data.test_images.numpy()[indices], labels=data.test_labels.numpy()[indices])
 
 
-def common_dataset(nets: Sequence[LoweredNet]) -> str:
-    """The data set that all nets were trained on; raises `DataError` if they differ."""
-    names = sorted({net.dataset for net in nets})
+def common_workload(nets: Sequence[LoweredNet], count: int | None, *, data_root: Path | None = None) -> Workload:
+    """`load_workload` of what all nets have held out; raises `DataError` if that differs."""
+    names = sorted({(net.dataset, net.split.split(";")[0]) for net in nets})  # behind it: which images were trained on
     if len(names) != 1:
-        raise DataError("nets that are compared must share their data set", value=names)
-    return names[0]
+        raise DataError("nets that are compared must share their data set and its split", value=names)
+    dataset, split = names[0]
+    return load_workload(dataset, count, split=split, data_root=data_root)

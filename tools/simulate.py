@@ -47,7 +47,8 @@ def simulate_export(folder: Path, *, level: str, images: int, dataset: str | Non
     name = dataset or manifest.provenance.get("dataset")
     if not isinstance(name, str):
         raise DataError("a data set must be given: the manifest does not name one", source=folder)
-    workload = load_workload(name, images, data_root=data_root)
+    split = "" if dataset else str(manifest.provenance.get("split", ""))
+    workload = load_workload(name, images, split=split, data_root=data_root)
     layers: list[dict[str, Any]] = []
     if level == "engine":
         from s2nn.hw.sim.engine import chrome_trace

@@ -10,7 +10,8 @@ import pytest
 from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import TINY
 from s2nn.hw.spec.errors import DataError, SimulationError
-from s2nn.tools.lowering import common_dataset
+from s2nn.model.data import load_dataset
+from s2nn.tools.lowering import common_workload
 from s2nn.tools.plots import PLOT_FILES, draw_plots
 from s2nn.tools.run import run_comparison
 from s2nn.tools.simulation import run_golden
@@ -169,10 +170,17 @@ def test_a_result_must_come_for_every_image(pair, workload, stand_in, tmp_path):
         run_comparison(TINY, pair, workload, Short(), folder=tmp_path)
 
 
-def test_nets_of_different_data_sets_are_not_compared(pair):
-    assert common_dataset(pair) == "random"
-    with pytest.raises(DataError, match="must share their data set"):
-        common_dataset([pair[0], replace(pair[1], dataset="digits")])
+def test_nets_are_compared_on_what_all_have_held_out(pair):
+    digits = [replace(net, dataset="digits") for net in pair]
+    official = load_dataset("digits")
+    work = common_workload([digits[0], replace(digits[1], split=f"{digits[1].split}; 300 of 1438 images")], None)
+    assert work.split == official.split and np.array_equal(work.images, official.test_images)
+    fold = "fold 1 of 5, stratified, seed 0"
+    work = common_workload([replace(net, split=fold) for net in digits], None)
+    assert work.split == fold and np.array_equal(work.labels, official.cross_validated(1, 5).test_labels)
+    for other in (replace(digits[1], dataset="random"), replace(digits[1], split=fold)):
+        with pytest.raises(DataError, match="must share their data set and its split"):
+            common_workload([digits[0], other], None)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "s2nn-stats", "version": 99}'])
