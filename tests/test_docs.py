@@ -1,5 +1,6 @@
 """The pages under docs/ name every field, register and counter of the contract, at the place where the code has it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -44,3 +45,23 @@ def test_table_of_proofs_is_the_catalogue():
                       re.MULTILINE)
     method = {"prove": "induction, k = {}", "bmc": "bounded, {} cycles"}
     assert rows == [(proof.name, proof.law, proof.config, method[proof.mode].format(proof.depth)) for proof in PROOFS]
+
+
+#: Weight formats as the tables of accuracy write them, with the bits of a hidden weight.
+WEIGHTS = {"fp": ("full precision", "32"), "binary": ("1-bit", "1"), "eta6": ("η = 6", "0.67"),
+           "eta5": ("η = 5", "0.56"), "eta4": ("η = 4", "0.44")}
+
+
+@pytest.mark.parametrize("result", sorted((ROOT / "docs" / "results").glob("accuracy_*.json")), ids=lambda path: path.stem)
+def test_tables_of_accuracy_are_the_results(result):
+    study = json.loads(result.read_text())
+    section = (ROOT / "docs" / "accuracy.md").read_text().split(f"s2nn study {study['study']}")[0].rpartition("\n## ")[2]
+    assert re.findall(r"^\| (?!hidden|---).*\|$", section, re.MULTILINE) == [table_row(row) for row in study["summary"]]
+
+
+def table_row(row):
+    """A row of a study's summary: name, floats, integers, bits."""
+    name, bits = WEIGHTS[row["weights"]]
+    cells = [f"{row[f'{kind}_mean_percent']:.2f} ± {row[f'{kind}_std_percent']:.2f}"
+             if f"{kind}_mean_percent" in row else "" for kind in ("float", "integer")]
+    return f"| {name} | {cells[0]} | {cells[1]} | {bits} |"

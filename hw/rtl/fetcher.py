@@ -171,7 +171,7 @@ class Fetcher(wiring.Component):
             with m.State("ARRIVE"):
                 with m.If(arrived[Stream.DESCRIPTOR]):
                     m.next = "CHECK"
-            with m.State("CHECK"):
+            with m.State("CHECK"):  # `error` takes a cycle
                 m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += layer_begins.eq(1)
