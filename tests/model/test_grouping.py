@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2nn.hw.spec import program
+from s2nn.hw.spec import weights
 from s2nn.model.grouping import group_inputs, group_taps, ungroup_inputs, ungroup_taps
 
 
@@ -15,7 +15,7 @@ def bits(groups):
 @pytest.mark.parametrize("shape", [(2, 3, 3, 3), (2, 1, 5, 5), (3, 4, 1, 1), (2, 2, 2, 4), (1, 2, 7, 3)])
 def test_taps_have_the_order_of_the_image_format(shape):
     w = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    symbols = program.group_taps((w[None] > 0).numpy().astype(np.uint8))
+    symbols = weights.group_taps((w[None] > 0).numpy().astype(np.uint8))
     expected = (torch.from_numpy(symbols.astype(np.int64)).flatten()[:, None] >> torch.arange(9)) & 1
     assert torch.equal(bits(group_taps(w)), expected)
     assert torch.equal(ungroup_taps(group_taps(w), w.shape), w)
@@ -25,7 +25,7 @@ def test_taps_have_the_order_of_the_image_format(shape):
 def test_inputs_have_the_order_of_the_image_format(shape):
     w = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     kernel = w.reshape(*shape, *(1,) * (4 - len(shape)))
-    symbols = program.group_inputs((kernel[None] > 0).numpy().astype(np.uint8))
+    symbols = weights.group_inputs((kernel[None] > 0).numpy().astype(np.uint8))
     expected = (torch.from_numpy(symbols.astype(np.int64)).flatten()[:, None] >> torch.arange(9)) & 1
     assert torch.equal(bits(group_inputs(w)), expected)
     assert torch.equal(ungroup_inputs(group_inputs(w), w.shape), w)
