@@ -7,7 +7,8 @@ import torch
 
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model import study as study_module
-from s2nn.model.checkpoint import load_checkpoint
+from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
+from s2nn.model.lower import lower
 from s2nn.model.study import BASE, Job, load_study, run_study, shipped_studies, summarise
 
 RECIPE = """
@@ -140,3 +141,12 @@ def test_summary_is_mean_and_sample_deviation():
     assert row == {"arm": "", "weights": "eta4", "runs": 2, "float_mean_percent": 85.0, "float_std_percent": 7.071,
                    "integer_mean_percent": 50.0, "integer_std_percent": 0.0}
     assert "integer_mean_percent" not in summarise([runs[0] | {"integer_accuracy": None}])[0]
+
+
+@pytest.mark.parametrize("name", shipped_checkpoints())
+def test_shipped_nets_are_of_their_study_and_fit_its_configuration(name):
+    checkpoint = load_checkpoint(name)
+    study, weights = load_study(checkpoint.recipe.dataset), checkpoint.net.config.weight_format
+    assert checkpoint.recipe == study.run_recipe(weights, BASE, 0)
+    config = study.accelerator()
+    assert lower(checkpoint.net, config.as_binary() if weights == "binary" else config).layers
