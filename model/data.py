@@ -93,6 +93,15 @@ class Dataset:
         return self.cross_validated(int(fold[1]), int(fold[2]), seed=int(fold[3])) if fold else self
 
 
+def held_out_part(split: str) -> str:
+    """What a `Dataset.split` says about the held-out images, without what it says about those that are trained on.
+
+    >>> held_out_part("official; 1000 of 60000 training images, seed 0")
+    'official'
+    """
+    return split.partition(";")[0]
+
+
 def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices (train, held out), ascending; of every class round(fraction * size) are held out."""
     if not 0 < fraction < 1:

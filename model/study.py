@@ -90,7 +90,7 @@ class Study:
 
     def accelerator(self) -> AcceleratorConfig:
         """The configuration that the nets are lowered for, in the codebook format."""
-        return preset(self.config, self.config_changes)
+        return preset(self.config, self.config_changes, field="config_changes")
 
     def run_recipe(self, weights: str, arm: str, seed: int) -> Recipe:
         """The recipe of a run."""

@@ -29,4 +29,4 @@ def accelerator(config: str, changes: list[str] | None) -> AcceleratorConfig:
         if field in values:
             raise ConfigError("must set each field once", value=change, field="--set")
         values[field] = int(value)
-    return preset(config, values)
+    return preset(config, values, field="--set")

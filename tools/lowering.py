@@ -12,7 +12,7 @@ from s2nn.hw.spec.errors import CheckpointError, DataError
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.schedule import Schedule
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
-from s2nn.model.data import load_dataset
+from s2nn.model.data import held_out_part, load_dataset
 from s2nn.model.fold import FoldedNet
 from s2nn.model.lower import lower_with_report
 from s2nn.tools.export import export_program
@@ -124,7 +124,7 @@ def load_workload(dataset: str, count: int | None, *, split: str = "", data_root
 
 def common_workload(nets: Sequence[LoweredNet], count: int | None, *, data_root: Path | None = None) -> Workload:
     """`load_workload` of what all nets have held out; raises `DataError` if that differs."""
-    names = sorted({(net.dataset, net.split.split(";")[0]) for net in nets})  # behind it: which images were trained on
+    names = sorted({(net.dataset, held_out_part(net.split)) for net in nets})
     if len(names) != 1:
         raise DataError("nets that are compared must share their data set and its split", value=names)
     dataset, split = names[0]

@@ -132,16 +132,15 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
 
     reports: dict[int, dict] = {}
     reason = chosen.overflow({name: used[name] + shell[name] for name in used})
-    for seed in seeds if place_and_route else ():
-        if reason is None:
-            tell(f"{label}: place and route for {chosen.device}, seed {seed}")
-            runs[f"place_and_route_{seed}"], found = _place_and_route(chosen, folder, freq_mhz, seed, timeout_s)
-            if isinstance(found, str):
-                reason = found
-            else:
-                reports[seed] = found
-    best = max(reports, key=lambda seed: fmax_mhz(reports[seed]) or 0.0) if reason is None and reports else seeds[0]
-    report = reports.get(best) if reason is None else None
+    for seed in seeds if place_and_route and reason is None else ():
+        tell(f"{label}: place and route for {chosen.device}, seed {seed}")
+        runs[f"place_and_route_{seed}"], found = _place_and_route(chosen, folder, freq_mhz, seed, timeout_s)
+        if isinstance(found, str):
+            reason, reports = found, {}
+            break
+        reports[seed] = found
+    best = max(reports, key=lambda seed: fmax_mhz(reports[seed]) or 0.0, default=seeds[0])
+    report = reports.get(best)
     logic = report["utilization"][chosen.logic_bel] if report else {"used": None, "available": None}
     return SynthResult(
         label=label, top=top, target=target, device=chosen.device, **used, shell=shell,

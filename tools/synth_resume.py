@@ -29,7 +29,7 @@ def synthesise_once(verilog: Path, top: str, *, target: str, build_dir: Path, la
     chosen = get_target(target)
     run = [chosen.synthesis, *chosen.place_and_route, freq_mhz, seed, place_and_route,
            package_versions((YOSYS, chosen.place_and_route[0])),
-           [field.name for field in dataclasses.fields(SynthResult)]]
+           [field.name for field in dataclasses.fields(SynthResult)]]  # one with other fields could not be read
     key = hashlib.sha256(verilog.read_bytes() + json.dumps([top, *run], sort_keys=True).encode()).hexdigest()
     path = build_dir / f"{label}-{target}.json"
     if path.is_file():

@@ -238,9 +238,10 @@ ASIC = AcceleratorConfig(name="asic", lanes=64, axi_data_bits=128, weight_rows=1
 PRESETS = {preset.name: preset for preset in (TINY, SMALL, ULX3S, ASIC)}
 
 
-def preset(name: str, changes: Mapping[str, int] | None = None) -> AcceleratorConfig:
+def preset(name: str, changes: Mapping[str, int] | None = None, *, field: str = "changes") -> AcceleratorConfig:
     """The preset of that name, with whole-numbered fields changed; its name tells them. `ConfigError` for an unknown
-    preset or field, with the list of known ones, and for a value that the field cannot have.
+    preset or field, with the list of known ones, and for a value that the field cannot have. `field` is where the
+    changes were asked for, for messages.
 
     >>> preset("ulx3s", {"spike_words": 8192}).name
     'ulx3s-spike_words8192'
@@ -248,9 +249,10 @@ def preset(name: str, changes: Mapping[str, int] | None = None) -> AcceleratorCo
     if name not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}", value=name)
     chosen = PRESETS[name]
+    if not changes:
+        return chosen
     known = sorted(key for key, value in asdict(chosen).items() if isinstance(value, int))
-    for key in changes or {}:
-        if key not in known:
-            raise ConfigError(f"field must be one of {', '.join(known)}", value=key)
-    label = "-".join([name, *(f"{key}{value}" for key, value in sorted((changes or {}).items()))])
-    return replace(chosen, name=label, **(changes or {}))  # type: ignore[arg-type]
+    if unknown := sorted(set(changes) - set(known)):
+        raise ConfigError(f"must be one of {', '.join(known)}", value=unknown[0], field=field)
+    label = "-".join([name, *(f"{key}{value}" for key, value in sorted(changes.items()))])
+    return replace(chosen, name=label, **changes)  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ def test_folds_have_a_test_part_each(write):
     ("nearest: {}", "nearest: 3", "arms.nearest: must be dict, not 3"),
     ("seeds: [0]", "sed: [0]", 'nearest valid one is "seeds"'),
     ("[eta3]", "[eta7]", "must"),
-    ("config: ulx3s", "config_changes: {accumulator: 25}", "field must be one of accumulator_bits, .*'accum"),
+    ("config: ulx3s", "config_changes: {accumulator: 25}", "config_changes: must be one of accumulator_bits, .*'accum"),
     ("config: ulx3s", "config_changes: {accumulator_bits: 99}", "accumulator_bits: must"),
     ("config: ulx3s", "config: huge", "preset must be one of"),
     ("{loss: mpfd}", "{los: mpfd}", 'arm mpfd: unknown key; the nearest valid one is "distillation.loss"'),

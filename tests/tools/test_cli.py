@@ -181,8 +181,8 @@ def test_an_unknown_preset_is_refused(checkpoints):
 
 
 @pytest.mark.parametrize(("changes", "rule"), [
-    (["colour=3"], "field must be one of accumulator_bits, "),
-    (["name=3"], "field must be one of accumulator_bits, "),
+    (["colour=3"], "--set: must be one of accumulator_bits, "),
+    (["name=3"], "--set: must be one of accumulator_bits, "),
     (["lanes"], "--set: must be FIELD=VALUE, a whole number, not 'lanes'"),
     (["lanes=many"], "--set: must be FIELD=VALUE, a whole number, not 'lanes=many'"),
     (["spike_words=64", "spike_words=128"], "--set: must set each field once, not 'spike_words=128'"),
