@@ -12,7 +12,7 @@ from s2nn.hw.spec.build import build_image
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.tb.runner import run_clock, simulate_rtl
 from s2nn.tools.environment import package_versions
-from s2nn.tools.lowering import common_workload, lower_checkpoint, shipped_pair
+from s2nn.tools.lowering import DEFAULT_PAIR, common_workload, lower_checkpoint
 from s2nn.tools.rtl import design_folder
 from s2nn.tools.simulation import Tell
 
@@ -36,7 +36,7 @@ def bench_rtl(config: AcceleratorConfig, checkpoint: str | None, *, images: int,
 
     Seconds are CPU time of the simulator from each image's start to its interrupt, or of the idle cycles.
     """
-    net = lower_checkpoint(checkpoint or shipped_pair()[1], config)
+    net = lower_checkpoint(checkpoint or DEFAULT_PAIR[1], config)
     workload = common_workload([net], images, data_root=data_root)
     image = build_image(net.config, net.program)
     tell(f"RTL of {config.name}: Verilog and two simulators; the first build takes minutes")

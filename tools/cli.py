@@ -66,14 +66,14 @@ def run(checkpoints: Checkpoints = None, *, images: Annotated[int, typer.Option(
     Example: s2nn run --images 16
     """
     from s2nn.tools.engine import EngineSimulator
-    from s2nn.tools.lowering import common_workload, lower_checkpoint, shipped_pair
+    from s2nn.tools.lowering import DEFAULT_PAIR, common_workload, lower_checkpoint
     from s2nn.tools.rtl import RtlSimulator
     from s2nn.tools.run import run_comparison
     from s2nn.tools.tables import checks_table, comparison_table
 
     output = Output(as_json=as_json)
     chosen = accelerator(config, changes)
-    nets = [lower_checkpoint(name, chosen) for name in checkpoints or shipped_pair()]
+    nets = [lower_checkpoint(name, chosen) for name in checkpoints or DEFAULT_PAIR]
     workload = common_workload(nets, images, data_root=data)
     folder = out if out is not None else RUNS / f"{workload.dataset}-{chosen.name}"
     simulator = (EngineSimulator(stall_probability=stalls, seed=seed) if level is RunLevel.engine
@@ -129,12 +129,12 @@ def verify(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG, 
     Example: s2nn verify --steps 4 --steps 6 --stalls 0.3
     """
     from s2nn.tools.campaign import campaign_table, run_campaign
-    from s2nn.tools.lowering import shipped_pair
+    from s2nn.tools.lowering import DEFAULT_PAIR
     from s2nn.tools.rtl import RtlSimulator
 
     output = Output(as_json=as_json)
     results = run_campaign(
-        checkpoints or shipped_pair(), accelerator(config, changes), steps=steps or [4, 6], stalls=stalls or [0.0, 0.3],
+        checkpoints or DEFAULT_PAIR, accelerator(config, changes), steps=steps or [4, 6], stalls=stalls or [0.0, 0.3],
         images=images, simulator=lambda p: RtlSimulator(build_dir=build, stall_probability=p, seed=seed), out=out,
         data_root=data, tell=output.tell)
     output.show(campaign_table(results))
@@ -157,13 +157,13 @@ def export(checkpoints: Checkpoints = None, *, config: Config = DEFAULT_CONFIG, 
     Example: s2nn export model.safetensors --config tiny --out build/export
     """
     from s2nn.hw.spec.schedule import Schedule
-    from s2nn.tools.lowering import export_checkpoint, shipped_pair
+    from s2nn.tools.lowering import DEFAULT_PAIR, export_checkpoint
     from s2nn.tools.tables import manifest_table
 
     output, manifests = Output(as_json=as_json), {}
     built = accelerator(config, changes)
     schedule = Schedule(per_step=per_step, maps=maps)  # type: ignore[arg-type]
-    for name in checkpoints or shipped_pair():
+    for name in checkpoints or DEFAULT_PAIR:
         folder, manifest = export_checkpoint(name, built, out, schedule=schedule)
         manifests[str(folder)] = manifest
     output.show(*(manifest_table(folder, manifest) for folder, manifest in manifests.items()))

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2nn.hw.spec.config import AcceleratorConfig
-from s2nn.hw.spec.errors import CheckpointError, DataError
+from s2nn.hw.spec.errors import DataError
 from s2nn.hw.spec.program import Program
 from s2nn.hw.spec.schedule import Schedule
-from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
+from s2nn.model.checkpoint import load_checkpoint
 from s2nn.model.data import held_out_part, load_dataset
 from s2nn.model.fold import FoldedNet
 from s2nn.model.lower import lower_with_report
@@ -58,14 +58,6 @@ class Workload:
     indices: tuple[int, ...]
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-
-
-def shipped_pair() -> list[str]:
-    """`DEFAULT_PAIR`. Raises `CheckpointError` if the package does not hold both."""
-    names = shipped_checkpoints()
-    if not set(DEFAULT_PAIR) <= set(names):
-        raise CheckpointError(f"the package must hold {' and '.join(DEFAULT_PAIR)}", value=names, source="s2nn.model")
-    return list(DEFAULT_PAIR)
 
 
 def lower_checkpoint(name_or_path: str | Path, config: AcceleratorConfig, *,

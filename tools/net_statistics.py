@@ -14,7 +14,7 @@ from s2nn.hw.sim.work import LayerActivity, independent_activity, measured_activ
 from s2nn.hw.spec.config import GROUP_TAPS, PIXEL_BITS, AcceleratorConfig
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.hw.spec.program import INPUT
-from s2nn.tools.lowering import common_workload, lower_checkpoint, shipped_pair
+from s2nn.tools.lowering import DEFAULT_PAIR, common_workload, lower_checkpoint
 
 #: Net that the shipped checkpoints are of.
 TRAINED_NET = "default"
@@ -79,7 +79,7 @@ def net_statistics(net: NetShape, config: AcceleratorConfig, *, steps: int, spik
 
 
 def _measured(config: AcceleratorConfig, steps: int, images: int, data_root: Path | None) -> NetStatistics:
-    pair = [lower_checkpoint(name, config, time_steps=steps) for name in shipped_pair()]
+    pair = [lower_checkpoint(name, config, time_steps=steps) for name in DEFAULT_PAIR]
     workload = common_workload(pair, images, data_root=data_root)
     activities, rates = [], {}
     for lowered in pair:

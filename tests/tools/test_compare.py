@@ -16,7 +16,7 @@ from s2nn.tools.cli import main
 from s2nn.tools.compare import MEASURED, MODELLED, Grid, energy_by_source, read_compare, run_compare, write_compare
 from s2nn.tools.compare_plots import draw_compare
 from s2nn.tools.compare_tables import compare_tables
-from s2nn.tools.lowering import load_workload, lower_checkpoint, shipped_pair
+from s2nn.tools.lowering import DEFAULT_PAIR, load_workload, lower_checkpoint
 from s2nn.tools.net_statistics import PUBLISHED_KERNEL_BITS, kernel_entropy_bits, net_statistics
 from s2nn.tools.pricing import price_document
 from s2nn.tools.run import run_comparison
@@ -27,7 +27,7 @@ GRID = Grid(nets=("default", "vgg16"), schedules=("once_chip", "once_dram"), eta
 @pytest.fixture(scope="module")
 def stats(stand_in, tmp_path_factory):
     """A run of the shipped nets on the stand-in for the RTL."""
-    nets = [lower_checkpoint(name, ULX3S) for name in shipped_pair()]
+    nets = [lower_checkpoint(name, ULX3S) for name in DEFAULT_PAIR]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("s2nn.tools.run.draw_plots", lambda stats, folder: [])
         return run_comparison(ULX3S, nets, load_workload("mnist5k", 2), stand_in(),
