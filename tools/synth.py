@@ -1,6 +1,7 @@
 """Area and Fmax of a Verilog design on an FPGA, with open tools that come as wheels (yosys, nextpnr).
 
-The design is synthesised alone, with its ports as they are: that is its area, and nothing is subtracted. For placing,
+The design is synthesised alone, with its ports as they are: that is its area, and nothing is subtracted. Registers that
+its memory and multiplier blocks have themselves are put to use (`synth_registers`). For placing,
 routing and timing, its mapped netlist is then joined with a mapped shell (`synth_shell`) that puts its ports on four
 pins; the shell's own cells are counted apart and stand beside the design's in the result. Neither side is optimised
 across the border.
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from s2nn.hw.spec.errors import ToolError
 from s2nn.tools.environment import ToolRun, package_versions, run_tool
-from s2nn.tools.synth_shell import SHELL_TOP, emit_shell, ports_of_netlist
+from s2nn.tools.synth_registers import fill_output_registers
+from s2nn.tools.synth_shell import SHELL_TOP, emit_shell, ports_of
 from s2nn.tools.synth_targets import Target, get_target
 from s2nn.tools.synth_timing import CriticalPath, critical_path, fmax_mhz, refusal
 
@@ -122,13 +125,12 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
     runs: dict[str, ToolRun] = {}
 
     tell(f"{label}: synthesis for {chosen.device} (the first call ever compiles the tool, about a minute)")
-    runs["synthesis"] = _map_design(verilog, top, drop_outputs, chosen, folder, timeout_s)
-    used = _count(chosen, folder / "design.stat.json")
-    ports = ports_of_netlist(folder / "ports.json", top)
+    runs["synthesis"], mapped = _map_design(verilog, top, drop_outputs, chosen, folder, timeout_s)
+    used = chosen.count(Counter(cell["type"] for cell in mapped["cells"].values()))
 
-    (folder / "shell.v").write_text(emit_shell(top, ports, clock=clock, reset=reset))
-    runs["shell"] = _join_shell(chosen, folder, timeout_s)
-    shell = _count(chosen, folder / "shell.stat.json")
+    (folder / "shell.v").write_text(emit_shell(top, ports_of(mapped), clock=clock, reset=reset))
+    runs["shell"] = _join_shell(top, chosen, folder, timeout_s)
+    shell = chosen.count(json.loads((folder / "shell.stat.json").read_text())["design"]["num_cells_by_type"])
 
     reports: dict[int, dict] = {}
     reason = chosen.overflow({name: used[name] + shell[name] for name in used})
@@ -156,29 +158,34 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
 
 
 def _map_design(verilog: Path, top: str, drop_outputs: Sequence[str], target: Target, folder: Path,
-                timeout_s: float) -> ToolRun:
-    """Map the design alone: cell counts, the mapped netlist, and its ports (as a black box: a small file)."""
+                timeout_s: float) -> tuple[ToolRun, dict]:
+    """Map the design alone: the run and the flat module, which is also in design.json."""
     source = f"design{verilog.suffix or '.v'}"
     shutil.copyfile(verilog, folder / source)
-    return _yosys("design", [
+    run = _yosys("design", [
         f"read_verilog {'-sv ' if verilog.suffix == '.sv' else ''}{source}",
         f"hierarchy -check -top {top}",
         *(f"delete -output {top}/{name}" for name in drop_outputs),
         f"{target.synthesis} -top {top}",
-        f"tee -q -o design.stat.json stat -json -top {top}",
-        "write_rtlil design.il",
-        f"blackbox {top}",
-        "write_json ports.json",
+        f"select {top}",
+        "write_json -selected design.json",
     ], folder, timeout_s)
+    path = folder / "design.json"
+    netlist = json.loads(path.read_text())
+    mapped = netlist["modules"][top]
+    if fill_output_registers(mapped, target.output_registers):
+        path.write_text(json.dumps(netlist))
+    return run, mapped
 
 
-def _join_shell(target: Target, folder: Path, timeout_s: float) -> ToolRun:
+def _join_shell(top: str, target: Target, folder: Path, timeout_s: float) -> ToolRun:
     """Map the shell around the black box, count it, then put the mapped design in."""
     return _yosys("shell", [
         "read_verilog shell.v",
         f"{target.synthesis} -top {SHELL_TOP}",
         f"tee -q -o shell.stat.json stat -json -top {SHELL_TOP}",
-        "read_rtlil -overwrite design.il",
+        f"delete ={top}",  # "=": black boxes too
+        "read_json design.json",
         f"hierarchy -check -top {SHELL_TOP}",
         "flatten",
         "opt_clean",
@@ -213,7 +220,3 @@ def _place_and_route(target: Target, folder: Path, freq_mhz: float, seed: int,
 def _failure(run: ToolRun) -> ToolError:
     return ToolError(f"must end with status 0, not {run.returncode}; the end of {run.log}:\n{run.tail()}",
                      source=run.command[0])
-
-
-def _count(target: Target, stat: Path) -> dict[str, int]:
-    return target.count(json.loads(stat.read_text())["design"]["num_cells_by_type"])

@@ -10,11 +10,9 @@ every timing path through a port begins or ends in a register right beside it.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from s2nn.hw.spec.errors import ToolError
 
@@ -31,11 +29,10 @@ class Port:
     width: int
 
 
-def ports_of_netlist(path: Path, top: str) -> list[Port]:
-    """The ports of module `top` in a JSON netlist of yosys, those of width 0 left out."""
-    modules: Mapping[str, Mapping] = json.loads(path.read_text())["modules"]
+def ports_of(module: Mapping) -> list[Port]:
+    """The ports of a module in a JSON netlist of yosys, those of width 0 left out."""
     return [Port(name=name, direction=port["direction"], width=len(port["bits"]))
-            for name, port in modules[top]["ports"].items() if port["bits"]]
+            for name, port in module["ports"].items() if port["bits"]]
 
 
 def _identifier(name: str) -> str:

