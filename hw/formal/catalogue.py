@@ -103,7 +103,7 @@ def _queues() -> list[Proof]:
           for name, queue, width, depth in (("read_dma.owners", fifo.SyncFIFO, 4, 8),
                                             ("fetcher.places", fifo.SyncFIFO, 8, 2),
                                             ("params.queue", fifo.SyncFIFOBuffered, 8, 4),
-                                            ("window.residual", fifo.SyncFIFOBuffered, 8, 16))),
+                                            ("window.residual", fifo.SyncFIFO, 8, 16))),
         Proof(name="spike_writer.order", law="each word that is taken is written once, in order", config="smallest",
               mode="bmc", depth=12, build=lambda: queues.WordsThroughWriter(SMALLEST)),
     ]

@@ -36,7 +36,7 @@ class SkidBufferQueue(Property):
 
 
 class LibraryQueue(Property):
-    """Amaranth's `SyncFIFO` (bursts under way, places of tiles) or `SyncFIFOBuffered` (parameters, residual words)."""
+    """Amaranth's `SyncFIFO` (bursts under way, places of tiles, residual words) or `SyncFIFOBuffered` (parameters)."""
 
     def __init__(self, queue: type[fifo.SyncFIFO] | type[fifo.SyncFIFOBuffered], *, width: int, depth: int) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class LifLane(wiring.Component):
     """Membrane, threshold and reset of one lane. Widths suffice for every program that placement accepts.
 
     The potential and its excess over the threshold are added up side by side, so the comparison is the excess's sign.
+    Which of them the membrane is, is decided behind their registers, on the way to the multiplier.
 
     Members
     -------
@@ -38,7 +39,7 @@ class LifLane(wiring.Component):
     i_clear : membrane and image current to zero.
     i_fold : image current = 2 * image current + difference.
     i_leak_step : leak the membrane and form the current from the difference taken before.
-    i_fire : add, compare, reset; o_spike is valid with it.
+    i_fire : add, compare. o_spike : the neuron fired, from the next cycle to the next i_fire.
     i_shift : the membrane takes i_membrane: logits leave lane by lane, or, with i_clear, it goes on from before.
     o_membrane : the membrane, signed. o_current : the current of the step, from i_fire on.
     """
@@ -70,10 +71,11 @@ class LifLane(wiring.Component):
         m = Module()
         width = signed(self._config.membrane_bits)
         params, excess_width = self.i_params, signed(self._config.membrane_bits + 1)
-        membrane, image_current = Signal(width, reset_less=True), Signal(width, reset_less=True)
-        current = Signal(width, reset_less=True)
-        excess_current = Signal(excess_width, reset_less=True)
-        m.d.comb += [self.o_membrane.eq(membrane), self.o_current.eq(current)]
+        potential, excess = Signal(width, reset_less=True), Signal(excess_width, reset_less=True)
+        current, excess_current = Signal(width, reset_less=True), Signal(excess_width, reset_less=True)
+        image_current, membrane = Signal(width, reset_less=True), Signal(width)
+        m.d.comb += [membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential)),
+                     self.o_membrane.eq(membrane), self.o_current.eq(current)]
 
         # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
         weighted = Signal(signed(self._config.accumulator_bits + 1), reset_less=True)
@@ -88,15 +90,15 @@ class LifLane(wiring.Component):
             m.d.sync += [current.eq(drive + params.bias), excess_current.eq(drive + params.excess_bias)]
         leaked = self._leak(m, membrane)
 
-        potential, excess = Signal(width), Signal(excess_width)
-        m.d.comb += [potential.eq(leaked + current), excess.eq(leaked + excess_current),
-                     self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess >= 0))]
+        excess_sum = Signal(excess_width)
+        m.d.comb += excess_sum.eq(leaked + excess_current)
         with m.If(self.i_fire):
-            m.d.sync += membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential))
+            m.d.sync += [potential.eq(leaked + current), excess.eq(excess_sum),
+                         self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess_sum >= 0))]
         with m.If(self.i_clear):
-            m.d.sync += [membrane.eq(0), image_current.eq(0)]
+            m.d.sync += [potential.eq(0), image_current.eq(0), self.o_spike.eq(0)]
         with m.If(self.i_shift):
-            m.d.sync += membrane.eq(self.i_membrane)
+            m.d.sync += [potential.eq(self.i_membrane), self.o_spike.eq(0)]
         return m
 
     def _leak(self, m: Module, membrane: Signal) -> Value:

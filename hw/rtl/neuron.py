@@ -77,20 +77,24 @@ class NeuronArray(wiring.Component):
             m.submodules.kept = kept
             wiring.connect(m, wiring.flipped(self.i_currents), kept.i)
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
-        # spikes before them still wait to leave.
+        # spikes before them still wait to leave. The lanes load the first of them all the same.
         may_start, takes_params, emits = Signal(init=1), Signal(), Signal()
+        loaded, loads_first = Signal(), Signal()
         has_currents = 1 if kept is None else kept.o_ready | ~adds
-        m.d.comb += [start.eq(may_start & held & (~hold.tags.tile_first | self.i_params_valid)
-                              & (~emits | self.o.ready) & has_currents),
+        sums_and_params = may_start & held & (~hold.tags.tile_first | self.i_params_valid)
+        m.d.comb += [loads_first.eq(sums_and_params & ~loaded),
+                     start.eq(sums_and_params & (~emits | self.o.ready) & has_currents),
                      takes_params.eq(start & hold.tags.tile_first)]
-        word = Signal(self._config.word_bits)
+        m.d.sync += loaded.eq((loaded | loads_first) & ~start)
+        # A lane's spike joins the word a cycle after its step: fired, one-hot, is that step.
+        word, earlier, fired = Signal(self._config.word_bits), Signal(self._config.word_bits), Signal(time_lanes)
         lanes = [LifLane(self._config) for _ in range(self._config.lanes)]
         for index, lane in enumerate(lanes):
             m.submodules[f"lane{index}"] = lane
             m.d.comb += [
                 lane.i_raised.eq(hold.raised[index][0]), lane.i_total.eq(hold.total[0]),
                 lane.i_load.eq(load),
-                # A tile's first sums are loaded in the cycle in which its parameters are taken.
+                # A tile's first sums are loaded while its parameters are still outside.
                 lane.i_negate.eq(Mux(may_start & hold.tags.tile_first,
                                      self.i_params[index].negate, params[index].negate)),
                 lane.i_leak.eq(leak_factor), lane.i_image.eq(d.image_input),
@@ -100,12 +104,12 @@ class NeuronArray(wiring.Component):
             ]
             if kept is None:
                 m.d.comb += lane.i_params.eq(params[index])
-            spikes = word.word_select(index, time_lanes)
-            with m.If(start | (self.o.valid & self.o.ready)):
-                m.d.sync += spikes.eq(0)
-            with m.If(fire):
-                m.d.sync += spikes.bit_select(t, 1).eq(lane.o_spike)
+            m.d.comb += word.word_select(index, time_lanes).eq(
+                earlier.word_select(index, time_lanes) | (fired & lane.o_spike.replicate(time_lanes)))
         m.d.comb += self.o.payload.eq(word)
+        m.d.sync += [fired.eq(Mux(fire, 1 << t, 0)), earlier.eq(word)]
+        with m.If(start | (self.o.valid & self.o.ready)):
+            m.d.sync += earlier.eq(0)
         # Logits leave lane 0 first; the others move up.
         per_beat, beat = self._config.axi_data_bits // 32, Signal(range(self._config.logits_beats + 1))
         for index, lane in enumerate(lanes):
@@ -139,7 +143,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):
                 m.d.sync += step.eq(0)
-        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(start | fold | (fire & ~image))]
+        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(loads_first | fold | (fire & ~image))]
         with m.If(takes_params):
             m.d.sync += params.eq(self.i_params)
 

@@ -11,16 +11,26 @@ def popcount(m: Module, bits: Value) -> Value:
 
     Additions of single bits written with `+` become carry chains, which are larger and slower than the LUTs.
     """
-    column, result = [bits[k] for k in range(len(bits))], []  # column: all bits of one weight
-    while column:
-        carries: list[Value] = []
-        while len(column) > 1:
-            layer = [_add(m, column[at:at + 3]) for at in range(0, len(column), 3)]
-            column = [total for total, _ in layer]
-            carries += [carry for _, carry in layer if carry is not None]
-        result += column
-        column = carries
-    return Cat(*result)
+    return add_columns(m, [list(bits)])
+
+
+def add_columns(m: Module, columns: list[list[Value]]) -> Value:
+    """Sum of all bits, where those of column k count 2**k each."""
+    while any(len(column) > 1 for column in columns):
+        columns = compress(m, columns)
+    return Cat(*columns)
+
+
+def compress(m: Module, columns: list[list[Value]]) -> list[list[Value]]:
+    """One layer of adders, with the sum of `columns` and about a third of their bits."""
+    result: list[list[Value]] = [[] for _ in range(len(columns) + 1)]
+    for weight, column in enumerate(columns):
+        for at in range(0, len(column), 3):
+            total, carry = _add(m, column[at:at + 3])
+            result[weight].append(total)
+            if carry is not None:
+                result[weight + 1].append(carry)
+    return [column for column in result if column]
 
 
 def _add(m: Module, bits: list[Value]) -> tuple[Value, Value | None]:

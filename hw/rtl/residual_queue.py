@@ -4,14 +4,18 @@ from amaranth import Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import AcceleratorConfig
 
+#: Words that wait behind the two at the output.
+_DEPTH = 16
 #: Residual words that may be ahead of their spikes; a full queue holds the windows up, no more.
-RESIDUAL_WORDS = 16
+RESIDUAL_WORDS = _DEPTH + 2
 
 
 class ResidualQueue(wiring.Component):
-    """Amaranth's buffered queue; since a full one holds a whole pipeline up, `i.ready` is a register here.
+    """Amaranth's queue between registers: a full one holds a whole pipeline up, so `i.ready` is one, and no path leads
+    from `o.ready` to it.
 
     Members
     -------
@@ -27,15 +31,15 @@ class ResidualQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.words = words = fifo.SyncFIFOBuffered(width=self._config.word_bits, depth=RESIDUAL_WORDS)
-        # The word at the output has a register of its own: of RESIDUAL_WORDS places one is not for those behind it.
-        behind, moves_up, full = Signal(range(RESIDUAL_WORDS)), Signal(), Signal()
+        m.submodules.words = words = fifo.SyncFIFO(width=self._config.word_bits, depth=_DEPTH)
+        m.submodules.output = output = SkidBuffer(self._config.word_bits)
+        wiring.connect(m, words.r_stream, output.i)
+        wiring.connect(m, output.o, wiring.flipped(self.o))
+        full, moves_up = Signal(), Signal()
         m.d.comb += [
             words.w_en.eq(self.i.valid & ~full), words.w_data.eq(self.i.payload), self.i.ready.eq(~full),
-            self.o.valid.eq(words.r_rdy), self.o.payload.eq(words.r_data), words.r_en.eq(self.o.ready),
-            behind.eq(words.level - words.r_rdy), moves_up.eq((behind != 0) & (~words.r_rdy | self.o.ready)),
-            self.o_ready_next.eq(moves_up | ~((behind == RESIDUAL_WORDS - 1)
-                                              | ((behind == RESIDUAL_WORDS - 2) & words.w_en))),
+            moves_up.eq(words.r_rdy & output.i.ready),
+            self.o_ready_next.eq(moves_up | ~((words.level == _DEPTH) | ((words.level == _DEPTH - 1) & words.w_en))),
         ]
         m.d.sync += full.eq(~self.o_ready_next)
         return m

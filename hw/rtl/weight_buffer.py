@@ -109,12 +109,13 @@ class WeightBuffer(wiring.Component):
         phase = Signal(4)
         # A bank holds its slice of the symbol on the row where both begin or on one of the two behind it.
         rows = [Signal(row_bits(config), name=f"row{k}", reset_less=True) for k in range(3)]
-        reading, read_phase, held_phase = Signal(), Signal(4), Signal(4)
+        reading, read_phase = Signal(), Signal(4)
+        held_phase = Signal(GROUP_TAPS, reset_less=True)  # one-hot: slices are rotated straight from registers
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
             m.d.sync += [phase.eq(Mux(total >= GROUP_TAPS, total - GROUP_TAPS, total)), total_phase.eq(total),
                          *(row.eq(self.i_row + (self.i_channel_row + k)) for k, row in enumerate(rows)),
-                         reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(read_phase),
+                         reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(1 << read_phase),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         wanted = self._banks_of_symbol(m, phase)
         with m.If(self.i_enable & reading):
@@ -128,12 +129,11 @@ class WeightBuffer(wiring.Component):
         rotated = config.index_bits if config.is_codebook else 0
         for position in range(GROUP_TAPS):
             source = Signal(lanes, name=f"slice{position}")
-            m.d.comb += source.eq(held[position])
-            if position < rotated:
-                with m.Switch(held_phase):
-                    for first in range(1, GROUP_TAPS):
-                        with m.Case(first):
-                            m.d.comb += source.eq(held[(first + position) % GROUP_TAPS])
+            if position >= rotated:
+                m.d.comb += source.eq(held[position])
+            else:
+                m.d.comb += source.eq(reduce(or_, (held[(first + position) % GROUP_TAPS] & here.replicate(lanes)
+                                                   for first, here in enumerate(held_phase))))
             with m.If(self.i_enable):
                 m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
 

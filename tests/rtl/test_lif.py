@@ -71,8 +71,8 @@ class Lane:
         await self.pulse("i_load")
         self.ctx.set(self.dut.i_raised, 0)  # the difference is held from here on
         await self.pulse("i_leak_step")
-        assert bool(self.ctx.get(self.dut.o_spike)) == fires, (self.v, current)
         await self.pulse("i_fire")
+        assert bool(self.ctx.get(self.dut.o_spike)) == fires, (self.v, current)
         self.v = int(v[0])
         assert self.ctx.get(self.dut.o_membrane) == self.v
         return fires

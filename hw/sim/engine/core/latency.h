@@ -4,7 +4,7 @@
 namespace s2nn_engine {
 
 constexpr int WINDOW_STAGES = 6;    // window.py, _STAGES: from the skid buffer to the gather unit
-constexpr int RESIDUAL_WORDS = 16;  // residual_queue.py: depth of the queue
+constexpr int RESIDUAL_DEPTH = 16;  // residual_queue.py, _DEPTH: words behind those at the output
 constexpr int WEIGHT_STAGES = 4;    // compute.py, `stages`: from the scanner's operation to the PE array
 constexpr int ARRAY_STAGES = 4;     // pe_array.py, LATENCY + 1: from the PE array's input to its accumulators
 constexpr int OUTSTANDING = 8;      // dma_read.py, max_outstanding: bursts

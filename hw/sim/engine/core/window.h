@@ -4,6 +4,7 @@
 #include "latency.h"
 #include "loop_nest.h"
 #include "queues.h"
+#include "residual_queue.h"
 
 namespace s2nn_engine {
 
@@ -12,12 +13,12 @@ public:
     bool i_ready() const { return steps.i_ready(); }
     bool o_valid() const { return blocks.o_valid(); }
     const Step& block() const { return blocks.front(); }
-    bool has_residual() const { return residuals.r_ready(); }
+    bool has_residual() const { return residuals.o_valid(); }
     bool is_busy() const { return steps.o_valid() || num_inside || single || residual || whole || blocks.o_valid(); }
 
     // The scanner takes the block; the residual unit takes a word.
     void clock(bool i_valid, const Step& step, bool o_ready, bool residual_ready) {
-        const bool leaves = !residual || residuals.w_ready(), moves = blocks.i_ready() && leaves;
+        const bool leaves = !residual || residuals.i_ready(), moves = blocks.i_ready() && leaves;
         residuals.clock(residual && blocks.i_ready(), residual_ready);
         const Step& arriving = steps.front();
         // Gather unit: a neighbourhood passes, a gathered word takes a stage of its own and then joins the set.
@@ -56,7 +57,7 @@ private:
     bool single = false, residual = false, whole = false;
     Step word{}, set{};
     SkidBuffer<Step> blocks;
-    BufferedFifo residuals{RESIDUAL_WORDS};
+    ResidualQueue residuals;
 };
 
 }  // namespace s2nn_engine
