@@ -93,7 +93,7 @@ class ErrorEndsRun(Property):
             Assert(~(struck & aborts) | (dut.o_error_code != ErrorCode.NONE), "the error is kept"),
             Assert(~idle | dut.o_done, "the run ends when both are idle"),
             Assert(~aborted | idle | aborts, "until then it aborts"),
-            Assert(~dut.o_done | dut.o_engine_reset, "the engine is reset at the end"),
+            Assert(dut.o_engine_reset == dut.o_done, "the engine is reset at the end, and only then"),
         ]
 
 

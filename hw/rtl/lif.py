@@ -73,9 +73,10 @@ class LifLane(wiring.Component):
         params, excess_width = self.i_params, signed(self._config.membrane_bits + 1)
         potential, excess = Signal(width, reset_less=True), Signal(excess_width, reset_less=True)
         current, excess_current = Signal(width, reset_less=True), Signal(excess_width, reset_less=True)
+        spike = Signal(reset_less=True)
         image_current, membrane = Signal(width, reset_less=True), Signal(width)
-        m.d.comb += [membrane.eq(Mux(self.o_spike, Mux(self.i_soft_reset, excess, 0), potential)),
-                     self.o_membrane.eq(membrane), self.o_current.eq(current)]
+        m.d.comb += [membrane.eq(Mux(spike, Mux(self.i_soft_reset, excess, 0), potential)),
+                     self.o_spike.eq(spike), self.o_membrane.eq(membrane), self.o_current.eq(current)]
 
         # sum of weight * input = sum of (weight + 1) * input - sum of input; negated, the operands change places.
         weighted = Signal(signed(self._config.accumulator_bits + 1), reset_less=True)
@@ -94,11 +95,11 @@ class LifLane(wiring.Component):
         m.d.comb += excess_sum.eq(leaked + excess_current)
         with m.If(self.i_fire):
             m.d.sync += [potential.eq(leaked + current), excess.eq(excess_sum),
-                         self.o_spike.eq(~self.i_classify & ~params.no_channel & (excess_sum >= 0))]
+                         spike.eq(~self.i_classify & ~params.no_channel & (excess_sum >= 0))]
         with m.If(self.i_clear):
-            m.d.sync += [potential.eq(0), image_current.eq(0), self.o_spike.eq(0)]
+            m.d.sync += [potential.eq(0), image_current.eq(0), spike.eq(0)]
         with m.If(self.i_shift):
-            m.d.sync += [potential.eq(self.i_membrane), self.o_spike.eq(0)]
+            m.d.sync += [potential.eq(self.i_membrane), spike.eq(0)]
         return m
 
     def _leak(self, m: Module, membrane: Signal) -> Value:

@@ -48,8 +48,9 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         loads, writes, last = Signal(), Signal(), Signal()  # what the step does beside, or instead of, running a layer
-        discard = Signal()  # in ABORT and DONE
-        m.d.comb += [self.o_cause_valid.eq(self.o_busy), self.o_cause.eq(Cause.SEQUENCE), self.o_discard.eq(discard)]
+        discard, reset = Signal(), Signal()  # registers: in ABORT and DONE, and in DONE
+        m.d.comb += [self.o_cause_valid.eq(self.o_busy), self.o_cause.eq(Cause.SEQUENCE), self.o_discard.eq(discard),
+                     self.o_engine_reset.eq(reset)]
         error = Signal(ErrorCode)
         with m.If(self.i_engine_error != ErrorCode.NONE):
             m.d.comb += error.eq(self.i_engine_error)
@@ -112,15 +113,16 @@ class Sequencer(wiring.Component):
                     m.next = "FINISH"
                 abort_on_error()
             with m.State("FINISH"):
-                m.d.sync += discard.eq(1)
+                m.d.sync += [discard.eq(1), reset.eq(1)]
                 m.next = "DONE"
             with m.State("DONE"):
                 # Discard too: a request that the engine makes in this cycle must not outlive it.
-                m.d.comb += [self.o_done.eq(1), self.o_engine_reset.eq(1)]
-                m.d.sync += discard.eq(0)
+                m.d.comb += self.o_done.eq(1)
+                m.d.sync += [discard.eq(0), reset.eq(0)]
                 m.next = "IDLE"
             with m.State("ABORT"):
                 with m.If(self.i_read_idle & self.i_write_idle):
+                    m.d.sync += reset.eq(1)
                     m.next = "DONE"
         m.d.comb += self.o_busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("DONE")))
         return m
