@@ -1,9 +1,6 @@
 """What a descriptor must not ask of a configuration; the rest is the exporter's to check."""
 
-from functools import reduce
-from operator import or_
-
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Value
 from amaranth.lib import data
 
@@ -20,30 +17,30 @@ _LAYER_LOOPS = ("planes", "steps", "in_blocks", "in_chunks", "in_planes", "group
 
 
 def check_descriptor(m: Module, config: AcceleratorConfig, d: data.View) -> Signal:
-    """The `ErrorCode` of a descriptor, NONE if this configuration can do what it asks."""
-    error = Signal(ErrorCode, name="check_error")
-    refused = Signal(name="check_refused")
+    """The `ErrorCode` of a descriptor, a cycle later; NONE if this configuration can do what it asks."""
     most_planes = max(MAX_ACTIVATION_PLANES, 1 + config.current_bits)  # of a map that is loaded or stored
+    faults = {
+        "input": ((Opcode.LOAD_INPUT,), [*_zeros(d, _INPUT_LOOPS), d.out_chunks > config.max_chunks,
+                                         d.out_planes > MAX_ACTIVATION_PLANES]),
+        "layer": ((Opcode.CONV, Opcode.CLASSIFY), [*_layer_faults(config, d), d.out_chunks > config.max_chunks]),
+        "load": ((Opcode.LOAD_MAP,), [*_zeros(d, (*_TRANSFER_LOOPS, "out_chunks", "out_planes")),
+                                      d.out_planes > most_planes]),
+        "store": ((Opcode.STORE_MAP,), [*_zeros(d, (*_TRANSFER_LOOPS, "in_chunks", "residual_planes")),
+                                        d.residual == Residual.NONE, d.residual_planes > most_planes]),
+    }
+    error = Signal(ErrorCode, name="check_error")
     with m.Switch(d.opcode):
-        with m.Case(Opcode.LOAD_INPUT):
-            m.d.comb += refused.eq(_any_zero(d, _INPUT_LOOPS) | (d.out_chunks > config.max_chunks)
-                                   | (d.out_planes > MAX_ACTIVATION_PLANES))
-        with m.Case(Opcode.CONV, Opcode.CLASSIFY):
-            m.d.comb += refused.eq(_layer_exceeds(config, d) | (d.out_chunks > config.max_chunks))
-        with m.Case(Opcode.LOAD_MAP):
-            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.out_chunks == 0) | (d.out_planes == 0)
-                                   | (d.out_planes > most_planes))
-        with m.Case(Opcode.STORE_MAP):
-            m.d.comb += refused.eq(_any_zero(d, _TRANSFER_LOOPS) | (d.in_chunks == 0) | (d.residual_planes == 0)
-                                   | (d.residual == Residual.NONE) | (d.residual_planes > most_planes))
+        for name, (opcodes, found) in faults.items():
+            refused = Signal(len(found), name=f"{name}_faults", reset_less=True)
+            m.d.sync += refused.eq(Cat(found))
+            with m.Case(*opcodes), m.If(refused.any()):
+                m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
         with m.Default():
             m.d.comb += error.eq(ErrorCode.OPCODE)
-    with m.If(refused):
-        m.d.comb += error.eq(ErrorCode.UNSUPPORTED)
     return error
 
 
-def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
+def _layer_faults(config: AcceleratorConfig, d: data.View) -> list[Value]:
     widest = config.index_bits if config.is_codebook else 0
     codebook_allowed = (d.symbol_bits >= 2) & (d.symbol_bits <= widest)
     symbols_fit = Mux(d.codebook, codebook_allowed, d.symbol_bits == GROUP_TAPS)
@@ -59,9 +56,11 @@ def _layer_exceeds(config: AcceleratorConfig, d: data.View) -> Value:
     if bits:
         currents_fit = (~adds_current | ((d.residual_planes == bits) & ~d.image_input)) \
             & ~(d.keep_current & (d.pool | adds_spikes))
-    no_membranes = 0 if config.membrane_words else d.load_membranes | d.store_membranes
-    return _any_zero(d, _LAYER_LOOPS) | ~symbols_fit | ~tile_fits | ~planes_fit | ~currents_fit | no_membranes
+    faults = [*_zeros(d, _LAYER_LOOPS), ~symbols_fit, ~tile_fits, ~planes_fit, ~currents_fit]
+    if not config.membrane_words:
+        faults += [d.load_membranes, d.store_membranes]
+    return faults
 
 
-def _any_zero(d: data.View, names: tuple[str, ...]) -> Value:
-    return reduce(or_, (d[name] == 0 for name in names))
+def _zeros(d: data.View, names: tuple[str, ...]) -> list[Value]:
+    return [d[name] == 0 for name in names]

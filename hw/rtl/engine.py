@@ -137,8 +137,6 @@ class Engine(wiring.Component):
 
         # Neurons (or the input, or a map) -> pool and address -> spike buffer.
         loads_map = layer.opcode == Opcode.LOAD_MAP
-        from_input, from_map = Signal(reset_less=True), Signal(reset_less=True)  # the writer's words
-        m.d.sync += [from_input.eq(layer.opcode == Opcode.LOAD_INPUT), from_map.eq(loads_map)]
         m.d.comb += [
             loader.i_descriptor.eq(layer), loader.i_start.eq(self.i_start_input & ~loads_map),
             map_loader.i_descriptor.eq(layer), map_loader.i_start.eq(self.i_start_input & loads_map),
@@ -151,9 +149,9 @@ class Engine(wiring.Component):
             spike_buffer.i_write_word.eq(writer.o_write_word),
             self.o_probe_valid.eq(writer.o_probe_valid), self.o_probe.eq(writer.o_probe),
         ]
-        with m.If(from_input):
+        with m.If(loader.o_busy):
             m.d.comb += writer.i.payload.eq(loader.o.payload)
-        with m.If(from_map):
+        with m.If(map_loader.o_busy):
             m.d.comb += writer.i.payload.eq(map_loader.o.payload)
         self._share_residual(m, layer, window.o_residual, writer.i_residual, neuron.i_currents, map_storer.i)
         self._write_back(m, layer, map_storer, neuron.o_logits)

@@ -138,8 +138,7 @@ class Fetcher(wiring.Component):
         descriptor_address, params_address, index_address = Signal(32), Signal(32), Signal(32)
         tile, is_kept = Signal(8), Signal(reset_less=True)
         m.d.sync += is_kept.eq(self._is_kept(d))  # the descriptor has long been there when it counts
-        error = Signal(ErrorCode)  # of the descriptor that came in the cycle before
-        m.d.sync += error.eq(check_descriptor(m, self._config, d))
+        error = check_descriptor(m, self._config, d)
         params_beats: Value | int = self._config.params_beats
         params_bytes: Value | int = self._config.lanes * PARAM_BYTES
         if self._config.current_bits:
@@ -171,7 +170,7 @@ class Fetcher(wiring.Component):
             with m.State("ARRIVE"):
                 with m.If(arrived[Stream.DESCRIPTOR]):
                     m.next = "CHECK"
-            with m.State("CHECK"):  # `error` takes a cycle
+            with m.State("CHECK"):  # which takes a cycle
                 m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += layer_begins.eq(1)

@@ -1,10 +1,11 @@
 """The input: bytes of pixels, or of eight steps of spikes, become words of the spike buffer."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from s2nn.hw.rtl.layouts import DescriptorLayout
+from s2nn.hw.rtl.loop_counter import count_loop
 from s2nn.hw.spec.config import PIXEL_BITS, AcceleratorConfig
 
 
@@ -36,18 +37,15 @@ class InputLoader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         d, lanes, time_lanes = self.i_descriptor, self._config.lanes, self._config.time_lanes
-        values = Array(Signal(PIXEL_BITS, name=f"channel{k}") for k in range(lanes))
-        byte, channel = Signal(range(self._config.axi_bytes)), Signal(range(lanes))
+        values = [Signal(PIXEL_BITS, name=f"channel{k}") for k in range(lanes)]
+        byte, emits = Signal(range(self._config.axi_bytes)), Signal()
+        here, last_here = Signal(lanes, init=1), Signal(lanes, reset_less=True)  # channel of the byte, one-hot
         part = Signal(range(self._config.pixel_chunks + 1))  # chunk of the byte
-        chunk = Signal.like(d.out_chunks)                    # chunk of the position
-        x, y = Signal(10), Signal(10)
-        last_channel, last_chunk = Signal.like(channel, reset_less=True), Signal.like(chunk, reset_less=True)
-        last_x, last_y = Signal(10, reset_less=True), Signal(10, reset_less=True)
-        m.d.sync += [last_channel.eq(d.in_channels - 1), last_chunk.eq(d.out_chunks - 1),
-                     last_x.eq(d.in_width - 1), last_y.eq(d.in_height - 1)]
-        # Between two positions at least one byte is collected, so registers have time to say where x and y are.
-        x_at_last, y_at_last = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [x_at_last.eq(x == last_x), y_at_last.eq(y == last_y)]
+        m.d.sync += last_here.eq(Cat(d.in_channels == k + 1 for k in range(lanes)))
+        # Between two positions at least one byte is collected, so the counters have time to settle.
+        chunk = count_loop(m, "chunk", len(d.out_chunks), d.out_chunks, advances=emits, settles=~emits)
+        x = count_loop(m, "x", 10, d.in_width, advances=emits & chunk.at_last, settles=~emits)
+        y = count_loop(m, "y", 10, d.in_height, advances=emits & chunk.at_last & x.at_last, settles=~emits)
         for lane in range(lanes):
             planes = [values[lane][PIXEL_BITS - 1 - plane] for plane in range(PIXEL_BITS)]
             word = self.o.payload.word_select(lane, time_lanes)
@@ -59,29 +57,26 @@ class InputLoader(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i_start):
-                    m.d.sync += [byte.eq(0), channel.eq(0), chunk.eq(0), x.eq(0), y.eq(0),
+                    m.d.sync += [byte.eq(0), here.eq(1),
                                  *(values[k].eq(0) for k in range(lanes))]  # channels that this input lacks stay silent
                     m.next = "COLLECT"
             with m.State("COLLECT"):
                 m.d.comb += [self.o_busy.eq(1), self.i.ready.eq(byte == self._config.axi_bytes - 1)]
                 with m.If(self.i.valid):
-                    m.d.sync += [values[channel].eq(self.i.payload.word_select(byte, 8)),
-                                 byte.eq(Mux(self.i.ready, 0, byte + 1)), channel.eq(channel + 1)]
-                    with m.If(channel == last_channel):
-                        m.d.sync += [channel.eq(0), part.eq(0)]
+                    m.d.sync += [byte.eq(Mux(self.i.ready, 0, byte + 1)), here.eq(here << 1)]
+                    for value, is_here in zip(values, here, strict=True):
+                        with m.If(is_here):
+                            m.d.sync += value.eq(self.i.payload.word_select(byte, 8))
+                    with m.If((here & last_here).any()):
+                        m.d.sync += [here.eq(1), part.eq(0)]
                         m.next = "EMIT"
             with m.State("EMIT"):
-                m.d.comb += [self.o_busy.eq(1), self.o.valid.eq(1)]
-                m.d.sync += [part.eq(part + 1), chunk.eq(chunk + 1)]
-                with m.If(part == self._config.pixel_chunks - 1):
+                m.d.comb += [self.o_busy.eq(1), emits.eq(1), self.o.valid.eq(1)]
+                m.d.sync += part.eq(part + 1)
+                with m.If((part == self._config.pixel_chunks - 1) | chunk.at_last):
                     m.next = "COLLECT"
-                with m.If(chunk == last_chunk):
-                    m.d.sync += [chunk.eq(0), x.eq(x + 1)]
-                    m.next = "COLLECT"
-                    with m.If(x_at_last):
-                        m.d.sync += [x.eq(0), y.eq(y + 1)]
-                        with m.If(y_at_last):
-                            m.next = "DISCARD"
+                with m.If(chunk.at_last & x.at_last & y.at_last):
+                    m.next = "DISCARD"
             with m.State("DISCARD"):  # the rest of the last beat is padding
                 m.d.comb += self.o_busy.eq(1)
                 with m.If((byte == 0) | self.i.valid):

@@ -36,10 +36,11 @@ def verdict(config: AcceleratorConfig, fields: dict[str, int]) -> ErrorCode:
     async def look(ctx):
         for name, value in fields.items():
             ctx.set(descriptor[name], value)
-        await ctx.delay(1e-9)
+        await ctx.tick()
         seen.append(ctx.get(error))
 
     simulator = Simulator(m)
+    simulator.add_clock(1e-6)
     simulator.add_testbench(look)
     simulator.run()
     return seen[0]
