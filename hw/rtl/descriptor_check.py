@@ -20,8 +20,8 @@ def check_descriptor(m: Module, config: AcceleratorConfig, d: data.View) -> Sign
     """The `ErrorCode` of a descriptor, a cycle later; NONE if this configuration can do what it asks."""
     most_planes = max(MAX_ACTIVATION_PLANES, 1 + config.current_bits)  # of a map that is loaded or stored
     faults = {
-        "input": ((Opcode.LOAD_INPUT,), [*_zeros(d, _INPUT_LOOPS), d.out_chunks > config.max_chunks,
-                                         d.out_planes > MAX_ACTIVATION_PLANES]),
+        "input": ((Opcode.LOAD_INPUT,), [*_zeros(d, _INPUT_LOOPS), d.in_channels > config.lanes,
+                                         d.out_chunks > config.max_chunks, d.out_planes > MAX_ACTIVATION_PLANES]),
         "layer": ((Opcode.CONV, Opcode.CLASSIFY), [*_layer_faults(config, d), d.out_chunks > config.max_chunks]),
         "load": ((Opcode.LOAD_MAP,), [*_zeros(d, (*_TRANSFER_LOOPS, "out_chunks", "out_planes")),
                                       d.out_planes > most_planes]),

@@ -48,6 +48,7 @@ def verdict(config: AcceleratorConfig, fields: dict[str, int]) -> ErrorCode:
 
 @pytest.mark.parametrize(("config", "fields", "fits"), [
     (TINY, LAYER, True), (TINY, LOAD, True), (TINY, STORE, True), (TINY, INPUT, True),
+    (TINY, INPUT | {"in_channels": TINY.lanes}, True), (TINY, INPUT | {"in_channels": TINY.lanes + 1}, False),
     (TINY, INPUT | {"out_planes": 4}, True), (TINY, INPUT | {"out_planes": 5}, False),
     (TINY, LOAD | {"out_planes": 4}, True), (TINY, LOAD | {"out_planes": 5}, False),
     (TINY, LOAD | {"out_planes": 9}, False), (TINY, LOAD | {"out_planes": 0}, False),
