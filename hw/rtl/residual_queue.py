@@ -33,11 +33,11 @@ class ResidualQueue(wiring.Component):
         m = Module()
         m.submodules.words = words = fifo.SyncFIFO(width=self._config.word_bits, depth=_DEPTH)
         m.submodules.output = output = SkidBuffer(self._config.word_bits)
-        wiring.connect(m, words.r_stream, output.i)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         full, moves_up = Signal(), Signal()
         m.d.comb += [
             words.w_en.eq(self.i.valid & ~full), words.w_data.eq(self.i.payload), self.i.ready.eq(~full),
+            output.i.valid.eq(words.r_rdy), output.i.payload.eq(words.r_data), words.r_en.eq(output.i.ready),
             moves_up.eq(words.r_rdy & output.i.ready),
             self.o_ready_next.eq(moves_up | ~((words.level == _DEPTH) | ((words.level == _DEPTH - 1) & words.w_en))),
         ]
