@@ -52,7 +52,7 @@ def fill_output_registers(module: dict, registers: tuple[OutputRegister, ...]) -
 
     A block takes the flip-flops if every output of it that is read drives the data of one flip-flop and nothing else,
     and all of these have one clock, which is the block's if it has one there, one enable or none, and neither set,
-    reset nor inverted controls.
+    reset nor inverted controls. A block that uses the register, or its reset, keeps it as it is.
     """
     readers = _readers(module)
     taken: Counter[str] = Counter()
@@ -93,7 +93,8 @@ def _fill(module: dict, cell: Cell, register: OutputRegister, readers: Mapping[B
         return 0
     clock, enable = controls.pop()
     connections = cell["connections"]
-    if connections.get(register.clock, [clock]) != [clock]:
+    in_use = register.parameters.items() <= cell["parameters"].items()
+    if in_use or connections.get(register.reset, ["0"]) != ["0"] or connections.get(register.clock, [clock]) != [clock]:
         return 0
     for port, value in ((register.clock, clock), (register.enable, enable), (register.reset, "0")):
         connections[port] = [value]

@@ -88,6 +88,8 @@ STAYS: dict[str, Callable[[dict], object]] = {
     "falling edge": lambda d: d["cells"]["q0"]["parameters"].update(CLKMUX="INV"),
     "inverted enable": lambda d: d["cells"]["q0"]["parameters"].update(CEMUX="INV"),
     "inverted reset": lambda d: d["cells"]["q0"]["parameters"].update(LSRMUX="INV"),
+    "the block has a reset": lambda d: d["cells"]["memory"]["connections"].update(RSTB=[OTHER]),
+    "the block's register is in use": lambda d: d["cells"]["memory"]["parameters"].update(REGMODE_B="OUTREG"),
     "nothing is read": lambda d: [d["cells"].pop(q) for q in ("q0", "q1")],
 }
 
