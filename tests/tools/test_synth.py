@@ -86,6 +86,28 @@ def test_dropped_outputs_take_their_logic_with_them(design: Path, tmp_path):
     assert result.shell["ff"] == 155 + 2 + 20 + 5 + 2 + 1
 
 
+@pytest.mark.parametrize("first", ["x", "element"])
+def test_a_wire_may_be_called_as_a_bit_of_another(tmp_path, first: str):
+    declared = {"x": "reg [3:0] x;", "element": r"reg [2:0] \x[1] ;"}
+    source = rf"""
+        module elements(input clk, input [3:0] a, b, input [2:0] c, d, output reg [3:0] e, output reg [2:0] f);
+          {declared.pop(first)}
+          {declared.popitem()[1]}
+          always @(posedge clk) begin
+            x <= a;
+            e <= x ^ b;
+            \x[1] <= d;
+            f <= \x[1] & c;
+          end
+        endmodule
+    """
+    path = tmp_path / "elements.v"
+    path.write_text(source)
+    result = synthesise(path, "elements", target="ecp5-85k", build_dir=tmp_path, freq_mhz=50, place_and_route=False)
+    assert (result.lut4, result.ff) == (7, 14)
+    assert "End of script." in (tmp_path / result.logs["synthesis"]).read_text(), "the log is whole"
+
+
 def test_registers_behind_blocks_go_into_the_blocks_and_time_is_saved(tmp_path):
     # A register behind a memory of two blocks, one behind a product of which only half is read.
     source = """
