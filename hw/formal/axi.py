@@ -28,19 +28,19 @@ class SplitCoversRequest(Property):
     """The bursts of a request follow each other without gap from its address to its last beat, each as long as the
     boundary, the limit of 256 beats and the request allow."""
 
-    def __init__(self, config: AcceleratorConfig, *, count_bits: int) -> None:
+    def __init__(self, config: AcceleratorConfig, *, length_bits: int) -> None:
         super().__init__()
-        self._config, self._count_bits = config, count_bits
+        self._config, self._length_bits = config, length_bits
 
     def laws(self, m: Module) -> None:
-        dut: Any = BurstSplitter(self._config, count_bits=self._count_bits)
+        dut: Any = BurstSplitter(self._config, length_bits=self._length_bits)
         inside = self.prove_about(m, dut)
         request, burst, shift = dut.i.payload, dut.o.payload, axi.beat_size(self._config.axi_data_bits)
-        address, left = Signal(axi.ADDRESS_BITS), Signal(self._count_bits)  # still to come, in beats
+        address, left = Signal(axi.ADDRESS_BITS), Signal(self._length_bits + 1)  # still to come, in beats
         beats = Signal(axi.LENGTH_BITS + 1)
-        m.d.comb += [Assume(request.beats != 0), beats.eq(burst.length + 1)]
+        m.d.comb += beats.eq(burst.length + 1)
         with m.If(dut.i.valid & dut.i.ready):
-            m.d.sync += [address.eq(request.address >> shift << shift), left.eq(request.beats)]
+            m.d.sync += [address.eq(request.address >> shift << shift), left.eq(request.length + 1)]
         with m.If(dut.o.valid & dut.o.ready):
             m.d.sync += [address.eq(address + (beats << shift)), left.eq(left - beats)]
         to_boundary = (BOUNDARY_BYTES - address[:BOUNDARY_BYTES.bit_length() - 1]) >> shift
@@ -73,7 +73,6 @@ class ReadMaster(Property):
         m.d.sync += bursts.eq(bursts + taken - answered)
         m.d.comb += [
             Assume(~bus.rvalid | (bursts != 0) | taken),
-            Assume(~(dut.i_request.valid & (dut.i_request.payload.beats == 0))),
             Assert(held_channel(m, bus.arvalid, bus.arready, Cat(bus.araddr, bus.arlen), name="ar"),
                    "AR waits unchanged"),
             Assert(~bus.arvalid | legal_burst(self._config, bus.araddr, bus.arlen), "a burst is legal"),
@@ -106,12 +105,12 @@ class BeatsReturn(Property):
         request, follow = dut.i_request, self.any_sequence(1, "follow")
         asked, returned = Signal(8, name="asked"), Signal(8, name="returned")  # beats
         first, beats, stream, chosen = Signal(8), Signal(8), Signal(3), Signal()
-        m.d.comb += [Assume(~request.valid | ((request.payload.beats != 0) & (request.payload.beats <= self._longest))),
+        m.d.comb += [Assume(~request.valid | (request.payload.length < self._longest)),
                      Assume(asked <= 128)]
         with m.If(request.valid & request.ready):
-            m.d.sync += asked.eq(asked + request.payload.beats)
+            m.d.sync += asked.eq(asked + request.payload.length + 1)
             with m.If(follow & ~chosen):
-                m.d.sync += [first.eq(asked), beats.eq(request.payload.beats), stream.eq(request.payload.stream),
+                m.d.sync += [first.eq(asked), beats.eq(request.payload.length + 1), stream.eq(request.payload.stream),
                              chosen.eq(1)]
         with m.If(dut.o_data.valid & dut.o_data.ready):
             m.d.sync += returned.eq(returned + 1)
@@ -163,7 +162,6 @@ class WriteMaster(Property):
             m.d.sync += [under_way.eq(0), address_taken.eq(0)]
         m.d.comb += [
             Assume(held(m, dut.i_data, name="i_data")),
-            Assume(~(dut.i_request.valid & (dut.i_request.payload.beats == 0))),
             Assume(~bus.bvalid | (outstanding & complete)),
             Assert(held_channel(m, bus.awvalid, bus.awready, Cat(bus.awaddr, bus.awlen), name="aw"),
                    "AW waits unchanged"),

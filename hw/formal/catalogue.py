@@ -63,7 +63,7 @@ def _streams() -> list[Proof]:
     s = SMALLEST
     return [
         proof("skid_buffer", lambda: SkidBuffer(8), "8 bits", "o"),
-        proof("burst_splitter", lambda: BurstSplitter(s, count_bits=16), "32-bit bus, 16-bit counts", "o"),
+        proof("burst_splitter", lambda: BurstSplitter(s, length_bits=16), "32-bit bus, 16-bit lengths", "o"),
         proof("read_dma", lambda: ReadDma(s), "32-bit bus, 8 bursts", "o_data", withdrawn="i_discard"),
         proof("fetcher.routes", lambda: Fetcher(s), "smallest", "o_params", "o_codebook", "o_input", "o_weights",
               inputs=["i_data"]),
@@ -112,18 +112,18 @@ def _queues() -> list[Proof]:
 def _axi() -> list[Proof]:
     wide = replace(ASIC, axi_data_bits=256)
     return [
-        *(Proof(name=f"burst_splitter.{config.axi_data_bits}-bit", depth=2, config="16-bit counts",
+        *(Proof(name=f"burst_splitter.{config.axi_data_bits}-bit", depth=2, config="16-bit lengths",
                 law="bursts cover the request without gap, never cross 4 KiB, have 1..256 beats, as long as possible",
-                build=lambda config=config: axi.SplitCoversRequest(config, count_bits=16))
+                build=lambda config=config: axi.SplitCoversRequest(config, length_bits=16))
           for config in (SMALLEST, wide)),
-        *(Proof(name=f"read_dma.{config.axi_data_bits}-bit.{bursts}-bursts.axi", depth=2, config="16-bit counts",
+        *(Proof(name=f"read_dma.{config.axi_data_bits}-bit.{bursts}-bursts.axi", depth=2, config="16-bit lengths",
                 law="AR is legal and waits unchanged; each beat has an owner; bursts outstanding are bounded",
                 build=lambda config=config, bursts=bursts: axi.ReadMaster(config, max_outstanding=bursts))
           for config, bursts in ((SMALLEST, 2), (SMALLEST, 8), (wide, 8))),
         Proof(name="read_dma.beats", law="each beat returns with its request's stream, the last one marked", mode="bmc",
               config="2 bursts, up to 3 beats", depth=10, fast=False,
               build=lambda: axi.BeatsReturn(SMALLEST, max_outstanding=2, longest=3)),
-        *(Proof(name=f"write_dma.{config.axi_data_bits}-bit.axi", depth=2, config="9-bit counts",
+        *(Proof(name=f"write_dma.{config.axi_data_bits}-bit.axi", depth=2, config="16-bit lengths",
                 law="AW and W are legal and wait unchanged; WLAST marks the last beat; no orphan response is taken",
                 build=lambda config=config: axi.WriteMaster(config)) for config in (SMALLEST, wide)),
     ]

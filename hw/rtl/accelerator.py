@@ -79,7 +79,7 @@ class Accelerator(wiring.Component):
             sequencer.i_write_error.eq(write_dma.o_error), sequencer.i_write_done.eq(write_dma.o_done),
             write_dma.i_request.valid.eq(sequencer.o_write),
             write_dma.i_request.payload.address.eq(engine.o_write_address),
-            write_dma.i_request.payload.beats.eq(engine.o_write_beats),
+            write_dma.i_request.payload.length.eq(engine.o_write_length),
             # Counters.
             counters.i_clear.eq(sequencer.o_engine_start), counters.i_cause_valid.eq(sequencer.o_cause_valid),
             counters.i_cause.eq(sequencer.o_cause), counters.i_events.eq(engine.o_events),

@@ -15,13 +15,14 @@ class BurstSplitter(wiring.Component):
     Parameters
     ----------
     config : gives the bytes of a beat.
-    count_bits : width of the beat count of a request.
+    length_bits : width of the length of a request.
 
     Members
     -------
-    i : In(stream {address: 32, beats: count_bits}); address in bytes, its bits below a beat are ignored; beats >= 1.
-    o : Out(stream {address: 32, length: 8, last: 1}); length is the number of beats less one, as AxLEN wants it;
-        last marks the final burst of the request. Combinational from registers: register it before it leaves the chip.
+    i : In(stream {address: 32, length: length_bits}); address in bytes, its bits below a beat are ignored; length is
+        the number of beats less one, as AxLEN wants it.
+    o : Out(stream {address: 32, length: 8, last: 1}); length as in `i`, last marks the final burst of the request.
+        Combinational from registers: register it before it leaves the chip.
     o_idle : Out(1); no request is inside.
 
     Latency/throughput
@@ -37,13 +38,13 @@ class BurstSplitter(wiring.Component):
     o: stream.Interface
     o_idle: Signal
 
-    def __init__(self, config: AcceleratorConfig, *, count_bits: int) -> None:
-        if count_bits < axi.LENGTH_BITS + 1:
-            raise ValueError(f"count_bits must hold a burst of {MAX_BURST_BEATS} beats, not {count_bits}")
+    def __init__(self, config: AcceleratorConfig, *, length_bits: int) -> None:
+        if length_bits < axi.LENGTH_BITS:
+            raise ValueError(f"length_bits must be at least {axi.LENGTH_BITS}, AxLEN's, not {length_bits}")
         self._beat_shift = axi.beat_size(config.axi_data_bits)
-        self._count_bits = count_bits
+        self._length_bits = length_bits
         super().__init__({
-            "i": In(stream.Signature(data.StructLayout({"address": axi.ADDRESS_BITS, "beats": count_bits}))),
+            "i": In(stream.Signature(data.StructLayout({"address": axi.ADDRESS_BITS, "length": length_bits}))),
             "o": Out(stream.Signature(data.StructLayout({
                 "address": axi.ADDRESS_BITS, "length": axi.LENGTH_BITS, "last": 1}))),
             "o_idle": Out(1),
@@ -57,7 +58,7 @@ class BurstSplitter(wiring.Component):
         busy = Signal()
         low = Signal(low_bits)  # beat address = {high, low}
         high = Signal(axi.ADDRESS_BITS - shift - low_bits)
-        left = Signal(self._count_bits)  # beats left, less one
+        left = Signal(self._length_bits)  # beats left, less one
 
         # Beats less one up to the boundary are the complement of the beat address within the page: no subtractor.
         # A boundary further away than the longest burst leaves the low bits as they are and steps the high ones.
@@ -79,14 +80,14 @@ class BurstSplitter(wiring.Component):
         with m.If(~busy):
             m.d.sync += [
                 Cat(low, high).eq(self.i.payload.address[shift:]),
-                left.eq(self.i.payload.beats - 1),
+                left.eq(self.i.payload.length),
                 busy.eq(self.i.valid),
             ]
         with m.Elif(self.o.ready):
             m.d.sync += [
                 high.eq(high + 1),
                 low.eq(Mux(near_boundary, 0, low)),
-                left.eq(left + ~Cat(limit, Const(0, self._count_bits - axi.LENGTH_BITS))),  # left - limit - 1
+                left.eq(left + ~Cat(limit, Const(0, self._length_bits - axi.LENGTH_BITS))),  # left - limit - 1
                 busy.eq(~last),
             ]
         return m

@@ -1,6 +1,6 @@
 """The codebook: every lane's index becomes a nine-bit codeword; raw groups pass through."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -34,7 +34,7 @@ class CodewordDecoder(wiring.Component):
     i_enable : the array moves. i_codebook : symbols are indices of i_index_bits bits into i_codebook_half, otherwise
         raw groups.
     i_symbols : symbols of all lanes; bits above the index width are ignored. o : codewords (see `CodebookLoader`), two
-        cycles later.
+        cycles later, behind a multiplexer.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -45,10 +45,10 @@ class CodewordDecoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         symbols = data.ArrayLayout(GROUP_TAPS, self._config.lanes)
-        raw, codewords = Signal(symbols, reset_less=True), Signal.like(self.o, reset_less=True)
-        m.d.comb += self.o.eq(codewords)
+        raw = [Signal(symbols, name=f"raw{k}", reset_less=True) for k in range(2)]
         with m.If(self.i_enable):
-            m.d.sync += [raw.eq(self.i_symbols), *(codewords[lane].eq(raw[lane]) for lane in range(self._config.lanes))]
+            m.d.sync += [raw[0].eq(self.i_symbols), raw[1].eq(raw[0])]
+        m.d.comb += [self.o[lane].eq(raw[1][lane]) for lane in range(self._config.lanes)]
         if not self._config.is_codebook:
             m.d.comb += self.i.ready.eq(1)
             return m
@@ -67,8 +67,11 @@ class CodewordDecoder(wiring.Component):
             m.d.comb += [write.en.eq(loader.o_write), write.addr.eq(Cat(loader.o_entry, loader.o_half)),
                          write.data.eq(loader.o_codeword),
                          read.en.eq(self.i_enable), read.addr.eq(Cat(index, self.i_codebook_half))]
+            found = Signal(GROUP_TAPS + 1, name=f"found{lane}", reset_less=True)  # the block's own output register
             with m.If(self.i_enable):
-                m.d.sync += codewords[lane].eq(Mux(self.i_codebook, read.data, raw[lane]))
+                m.d.sync += found.eq(read.data)
+            with m.If(self.i_codebook):
+                m.d.comb += self.o[lane].eq(found)
         return m
 
 

@@ -10,10 +10,10 @@ from s2nn.hw.rtl.skid_buffer import SkidBuffer
 from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.registers import Stream
 
-#: Width of the beat count of a read request.
-COUNT_BITS = 16
-#: A read request: a byte address (its bits below a beat are ignored), a number of beats >= 1 and what the data is for.
-REQUEST = data.StructLayout({"address": axi.ADDRESS_BITS, "beats": COUNT_BITS, "stream": Stream})
+#: Width of the length of a read request.
+LENGTH_BITS = 16
+#: A read request: a byte address (its bits below a beat are ignored), a number of beats less one, what the data is for.
+REQUEST = data.StructLayout({"address": axi.ADDRESS_BITS, "length": LENGTH_BITS, "stream": Stream})
 
 
 def read_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -31,7 +31,7 @@ class ReadDma(wiring.Component):
 
     Members
     -------
-    i_request : In(stream REQUEST {address: 32, beats: 16, stream: Stream})
+    i_request : In(stream REQUEST {address: 32, length: 16, stream: Stream})
     o_data : Out(stream read_beat_layout(config) {data: axi_data_bits, stream: Stream, last: 1})
     axi : Out(Axi4ReadSignature)
     i_discard : In(1); drop everything, see the contract.
@@ -85,7 +85,7 @@ class ReadDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        splitter = BurstSplitter(self._config, count_bits=COUNT_BITS)
+        splitter = BurstSplitter(self._config, length_bits=LENGTH_BITS)
         # What the data on R belongs to, one entry per burst. Written when a burst moves to AR, so before its data.
         owner = data.StructLayout({"stream": Stream, "last": 1})
         owners = fifo.SyncFIFO(width=owner.size, depth=self._max_outstanding)
@@ -97,7 +97,7 @@ class ReadDma(wiring.Component):
         taken = self.i_request.valid & splitter.i.ready
         m.d.comb += [
             splitter.i.payload.address.eq(self.i_request.payload.address),
-            splitter.i.payload.beats.eq(self.i_request.payload.beats),
+            splitter.i.payload.length.eq(self.i_request.payload.length),
             splitter.i.valid.eq(self.i_request.valid),
             self.i_request.ready.eq(splitter.i.ready),
         ]

@@ -8,10 +8,10 @@ from s2nn.hw.rtl import axi
 from s2nn.hw.rtl.burst_splitter import BurstSplitter
 from s2nn.hw.spec.config import AcceleratorConfig
 
-#: Width of the beat count of a write request.
-COUNT_BITS = 16
-#: A write request: a byte address (its bits below a beat are ignored) and a number of beats, 1..65535.
-REQUEST = data.StructLayout({"address": axi.ADDRESS_BITS, "beats": COUNT_BITS})
+#: Width of the length of a write request.
+LENGTH_BITS = 16
+#: A write request: a byte address (its bits below a beat are ignored) and a number of beats less one.
+REQUEST = data.StructLayout({"address": axi.ADDRESS_BITS, "length": LENGTH_BITS})
 
 
 def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -30,7 +30,7 @@ class WriteDma(wiring.Component):
 
     Members
     -------
-    i_request : In(stream REQUEST {address: 32, beats: 16})
+    i_request : In(stream REQUEST {address: 32, length: 16})
     i_data : In(stream write_beat_layout(config) {data: axi_data_bits, strb: axi_bytes})
     axi : Out(Axi4WriteSignature)
     o_idle : Out(1); no request inside, no response outstanding.
@@ -76,7 +76,7 @@ class WriteDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.splitter = splitter = BurstSplitter(self._config, count_bits=COUNT_BITS)
+        m.submodules.splitter = splitter = BurstSplitter(self._config, length_bits=LENGTH_BITS)
         wiring.connect(m, wiring.flipped(self.i_request), splitter.i)
 
         left = Signal(axi.LENGTH_BITS)  # beats of this burst still to come, less one

@@ -47,7 +47,7 @@ class Engine(wiring.Component):
     i_start, i_image_address, i_descriptor_offset, i_input_address, i_output_address, i_scratch_address : a run begins.
         i_keep_weights : the resident weights are in the buffer.
     o_request, i_data : read DMA. o_writes : logits or words of a map for the write DMA, o_write_address and
-        o_write_beats : where they go, o_write_map : they are of a map; there two cycles after i_start_layer.
+        o_write_length : where they go, o_write_map : they are of a map; there two cycles after i_start_layer.
     o_descriptor, o_descriptor_valid : the layer to run next. i_take : it becomes the current one.
     i_start_input, i_start_layer : pulses in a cycle after i_take.
     o_input_busy : the image is being loaded. o_loop_busy, o_waiting : of the loop nest.
@@ -64,7 +64,7 @@ class Engine(wiring.Component):
             "o_request": Out(stream.Signature(dma_read.REQUEST)),
             "i_data": In(stream.Signature(dma_read.read_beat_layout(config))),
             "o_writes": Out(stream.Signature(dma_write.write_beat_layout(config))),
-            "o_write_address": Out(32), "o_write_beats": Out(dma_write.COUNT_BITS), "o_write_map": Out(1),
+            "o_write_address": Out(32), "o_write_length": Out(dma_write.LENGTH_BITS), "o_write_map": Out(1),
             "o_descriptor": Out(DescriptorLayout), "o_descriptor_valid": Out(1),
             "i_take": In(1), "i_start_input": In(1), "i_start_layer": In(1),
             "o_input_busy": Out(1), "o_loop_busy": Out(1), "o_waiting": Out(1), "o_pipeline_busy": Out(1),
@@ -177,13 +177,14 @@ class Engine(wiring.Component):
             self.o_events.membrane_write.eq(neuron.o_membrane_write),
         ]
         m.d.sync += [reads.eq(window.o_read_enable), words_read.eq(popcount(m, reads))]  # two cycles late
-        # Spikes are counted a cycle late, part by part first: a popcount of a whole word takes more than a cycle.
-        fired, parts = Signal(), [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
-                                  for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]
-        m.d.sync += [fired.eq(neuron.o.valid & neuron.o.ready & ~neuron.o_is_kept),
-                     *(part.eq(popcount(m, neuron.o.payload.word_select(k, _SPIKES_AT_ONCE)))
-                       for k, part in enumerate(parts))]
-        m.d.comb += self.o_events.spikes.eq(Mux(fired, add_all(parts), 0))
+        # Spikes are counted two cycles late, part by part first: a popcount of a whole word takes more than a cycle.
+        fired, word = Signal(2), Signal(config.word_bits, name="fired_word", reset_less=True)
+        parts = [Signal(range(_SPIKES_AT_ONCE + 1), name=f"spikes{at}", reset_less=True)
+                 for at in range(0, config.word_bits, _SPIKES_AT_ONCE)]
+        m.d.sync += [fired.eq(Cat(neuron.o.valid & neuron.o.ready & ~neuron.o_is_kept, fired)),
+                     word.eq(neuron.o.payload),
+                     *(part.eq(popcount(m, word.word_select(k, _SPIKES_AT_ONCE))) for k, part in enumerate(parts))]
+        m.d.comb += self.o_events.spikes.eq(Mux(fired[1], add_all(parts), 0))
         return m
 
     def _share_residual(self, m: Module, layer: data.View, words: stream.Interface, spikes: stream.Interface,
@@ -203,7 +204,7 @@ class Engine(wiring.Component):
         m.d.sync += [
             stores.eq(layer.opcode == Opcode.STORE_MAP), self.o_write_map.eq(stores),
             self.o_write_address.eq(Mux(stores, self.i_scratch_address + layer.index_offset, self.i_output_address)),
-            self.o_write_beats.eq(Mux(stores, layer.tile_beats, self._config.logits_beats)),
+            self.o_write_length.eq(Mux(stores, layer.tile_beats, self._config.logits_beats) - 1),
         ]
         m.d.comb += self.o_writes.payload.strb.eq(-1)
         with m.If(stores):

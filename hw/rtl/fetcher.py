@@ -145,15 +145,18 @@ class Fetcher(wiring.Component):
             has_pairs = Signal(reset_less=True)
             m.d.sync += has_pairs.eq(has_param_pairs(d))
             params_beats, params_bytes = params_beats << has_pairs, params_bytes << has_pairs
+        tile_length, codebook_length = (Signal(dma_read.LENGTH_BITS, name=f"{what}_length", reset_less=True)
+                                        for what in ("tile", "codebook"))
+        m.d.sync += [tile_length.eq(d.tile_beats - 1), codebook_length.eq(d.codebook_beats - 1)]
         more_tiles = tile != d.tiles
         runs_layer, loads_map, region = Signal(), Signal(), Signal(32, reset_less=True)
         m.d.sync += region.eq(Mux(loads_map, self.i_scratch_address, self.i_input_address))  # counts after BEGIN
         m.d.comb += [runs_layer.eq((d.opcode == Opcode.CONV) | (d.opcode == Opcode.CLASSIFY)),
                      loads_map.eq(d.opcode == Opcode.LOAD_MAP)]
 
-        def ask(name: Value | Stream, address: Value, beats: Value | int, when: Value | int = 1) -> Value:
+        def ask(name: Value | Stream, address: Value, length: Value | int, when: Value | int = 1) -> Value:
             m.d.comb += [request.valid.eq(when), request.payload.stream.eq(name), request.payload.address.eq(address),
-                         request.payload.beats.eq(beats)]
+                         request.payload.length.eq(length)]
             return when & request.ready  # not request.valid, which depends on all states
 
         with m.If(self.i_descriptor_take):
@@ -164,7 +167,7 @@ class Fetcher(wiring.Component):
                 with m.If(self.i_start):
                     m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
-                with m.If(ask(Stream.DESCRIPTOR, descriptor_address, self._config.descriptor_beats)):
+                with m.If(ask(Stream.DESCRIPTOR, descriptor_address, self._config.descriptor_beats - 1)):
                     m.d.sync += descriptor_address.eq(descriptor_address + DESCRIPTOR_BYTES)
                     m.next = "ARRIVE"
             with m.State("ARRIVE"):
@@ -187,15 +190,15 @@ class Fetcher(wiring.Component):
                     with m.Elif(d.codebook):
                         m.next = "CODEBOOK"
             with m.State("CODEBOOK"):  # the half of the layer before the one that runs
-                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, d.codebook_beats)):
+                with m.If(ask(Stream.CODEBOOK, self.i_image_address + d.codebook_offset, codebook_length)):
                     m.next = "PARAMS"
             with m.State("PARAMS"):
-                with m.If(ask(Stream.PARAMS, params_address, params_beats, free_params != 0)):
+                with m.If(ask(Stream.PARAMS, params_address, params_beats - 1, free_params != 0)):
                     m.d.comb += params_asked.eq(1)
                     m.d.sync += params_address.eq(params_address + params_bytes)
                     m.next = "INDEX"
             with m.State("INDEX"):
-                with m.If(is_kept | ask(Stream.INDEX, index_address, d.tile_beats, (free_halves != 0) & ~is_kept)):
+                with m.If(is_kept | ask(Stream.INDEX, index_address, tile_length, (free_halves != 0) & ~is_kept)):
                     m.d.comb += index_asked.eq(~is_kept)
                     m.d.sync += [index_address.eq(index_address + d.tile_beats * self._config.axi_bytes),
                                  tile.eq(tile + 1)]
@@ -210,7 +213,7 @@ class Fetcher(wiring.Component):
                     with m.If(loads_map | (d.opcode == Opcode.LOAD_INPUT)):
                         m.next = "INPUT"
             with m.State("INPUT"):
-                with m.If(ask(Mux(loads_map, Stream.MAP, Stream.INPUT), index_address, d.tile_beats)):
+                with m.If(ask(Mux(loads_map, Stream.MAP, Stream.INPUT), index_address, tile_length)):
                     m.next = "NEXT"
             with m.State("NEXT"):
                 m.next = "DESCRIPTOR"

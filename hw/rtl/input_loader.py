@@ -56,17 +56,16 @@ class InputLoader(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
+                m.d.sync += [byte.eq(0), *(value.eq(0) for value in values)]  # channels that an input lacks stay silent
                 with m.If(self.i_start):
-                    m.d.sync += [byte.eq(0), here.eq(1),
-                                 *(values[k].eq(0) for k in range(lanes))]  # channels that this input lacks stay silent
                     m.next = "COLLECT"
             with m.State("COLLECT"):
                 m.d.comb += [self.o_busy.eq(1), self.i.ready.eq(byte == self._config.axi_bytes - 1)]
+                for value, is_here in zip(values, here, strict=True):
+                    with m.If(is_here):  # time and again, until it is there
+                        m.d.sync += value.eq(self.i.payload.word_select(byte, 8))
                 with m.If(self.i.valid):
                     m.d.sync += [byte.eq(Mux(self.i.ready, 0, byte + 1)), here.eq(here << 1)]
-                    for value, is_here in zip(values, here, strict=True):
-                        with m.If(is_here):
-                            m.d.sync += value.eq(self.i.payload.word_select(byte, 8))
                     with m.If((here & last_here).any()):
                         m.d.sync += [here.eq(1), part.eq(0)]
                         m.next = "EMIT"

@@ -145,8 +145,8 @@ class LoopNest(wiring.Component):
                    ends: dict[str, Signal], moves: Signal) -> None:
         """Top-left tap of the current group, or the output position, by quotient and remainder, for both axes."""
         step = self.o.payload
-        position_step = Signal(3)
-        m.d.comb += position_step.eq(Mux(d.pool, d.stride << 1, d.stride))
+        position_step = Signal(3, reset_less=True)
+        m.d.sync += position_step.eq(Mux(d.pool, d.stride << 1, d.stride))
         # The first column lies at -pad, and -1 = 3*(-1) + 2; the first row anywhere.
         left_div, left_mod = Mux(d.pad == 0, 0, -1), Signal(2)
         with m.Switch(d.pad):

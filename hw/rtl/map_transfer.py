@@ -15,7 +15,7 @@ class MapLoader(wiring.Component):
     Members
     -------
     i_descriptor : the LOAD_MAP descriptor. i_start : pulse, a map follows.
-    i : beats. o : words, to the spike writer. o_busy : the map is not complete.
+    i : beats. o : words, to the spike writer. o_busy : a register, the map is not complete.
 
     Throughput: a word every ceil(word_bits / axi_data_bits) cycles.
     """
@@ -35,16 +35,15 @@ class MapLoader(wiring.Component):
         word_beats = ceil_div(self._config.word_bits, self._config.axi_data_bits)
         part, left = Signal(range(max(word_beats, 2))), Signal.like(self.i_descriptor.tile_beats)
         word = Signal(word_beats * self._config.axi_data_bits, reset_less=True)
-        m.d.comb += [self.i.ready.eq(1), self.o.payload.eq(word[:self._config.word_bits]),
-                     self.o_busy.eq((left != 0) | self.o.valid)]
-        m.d.sync += self.o.valid.eq(0)
+        m.d.comb += [self.i.ready.eq(1), self.o.payload.eq(word[:self._config.word_bits])]
+        m.d.sync += [self.o.valid.eq(0), self.o_busy.eq(left != 0)]  # busy while the last word leaves
         with m.If(self.i.valid):
             m.d.sync += [word.word_select(part, self._config.axi_data_bits).eq(self.i.payload), part.eq(part + 1),
                          left.eq(left - 1)]
             with m.If(part == word_beats - 1):
                 m.d.sync += [part.eq(0), self.o.valid.eq(1)]
         with m.If(self.i_start):
-            m.d.sync += left.eq(self.i_descriptor.tile_beats)
+            m.d.sync += [left.eq(self.i_descriptor.tile_beats), self.o_busy.eq(1)]
         return m
 
 

@@ -32,7 +32,7 @@ def run(config: AcceleratorConfig, requests: list[tuple[int, int]], *, seed: int
         stall: float = 0.0) -> tuple[list[Burst], int]:
     """(bursts, cycles) for requests with that chance of a pause on either side."""
     draw = random.Random(seed)
-    dut = BurstSplitter(config, count_bits=16)
+    dut = BurstSplitter(config, length_bits=16)
     bursts: list[Burst] = []
     cycles = 0
 
@@ -43,7 +43,7 @@ def run(config: AcceleratorConfig, requests: list[tuple[int, int]], *, seed: int
             offered = bool(pending) and (offered or draw.random() >= stall)
             ctx.set(dut.i.valid, offered)
             if offered:
-                ctx.set(dut.i.payload, {"address": pending[-1][0], "beats": pending[-1][1]})
+                ctx.set(dut.i.payload, {"address": pending[-1][0], "length": pending[-1][1] - 1})
             ready = draw.random() >= stall
             ctx.set(dut.o.ready, ready)
             if offered and ctx.get(dut.i.ready):
@@ -75,7 +75,8 @@ def reference(config: AcceleratorConfig, requests: list[tuple[int, int]]) -> lis
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_burst_ends_at_256_beats(config: AcceleratorConfig) -> None:
-    requests = [(0x8000_0000, beats) for beats in (1, 2, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1025, 65535)]
+    lengths = (1, 2, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1025, 65535, 65536)
+    requests = [(0x8000_0000, beats) for beats in lengths]
     assert run(config, requests)[0] == reference(config, requests)
 
 
@@ -116,4 +117,4 @@ def test_one_burst_per_cycle_and_one_cycle_per_request() -> None:
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_parameters_are_checked() -> None:
-    assert refusal(lambda: BurstSplitter(TINY, count_bits=8)) == "count_bits must hold a burst of 256 beats, not 8"
+    assert refusal(lambda: BurstSplitter(TINY, length_bits=7)) == "length_bits must be at least 8, AxLEN's, not 7"

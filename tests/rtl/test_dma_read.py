@@ -106,7 +106,7 @@ class Bench:
         ctx.set(dut.i_request.valid, self._request_valid)
         if self._request_valid:
             address, beats, stream = self.requests[0]
-            ctx.set(dut.i_request.payload, {"address": address, "beats": beats, "stream": stream})
+            ctx.set(dut.i_request.payload, {"address": address, "length": beats - 1, "stream": stream})
         ctx.set(dut.axi.arready, not self._pause("ar"))
         there = bool(self._memory) and self._memory[0][0] <= self.cycle
         self._r_valid = there and (self._r_valid or not self._pause("r"))

@@ -103,7 +103,8 @@ class Bench:
         dut, trace = self.dut, self.trace
         ctx.set(dut.i_request.valid, self._offer("request", bool(self.requests)))
         if self._valid["request"]:
-            ctx.set(dut.i_request.payload, dict(zip(("address", "beats"), self.requests[0], strict=True)))
+            address, beats = self.requests[0]
+            ctx.set(dut.i_request.payload, {"address": address, "length": beats - 1})
         ctx.set(dut.i_data.valid, self._offer("data", bool(self._offered)))
         if self._valid["data"]:
             ctx.set(dut.i_data.payload, dict(zip(("data", "strb"), self._offered[0], strict=True)))

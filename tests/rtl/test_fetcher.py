@@ -66,7 +66,7 @@ class Run:
             _, _, valid, ready, request = await ctx.tick().sample(dut.o_request.valid, dut.o_request.ready,
                                                                   dut.o_request.payload)
             if valid and ready:
-                asked = (int(request.stream), int(request.address), int(request.beats))
+                asked = (int(request.stream), int(request.address), int(request.length) + 1)
                 self.requests.append(asked)
                 self.waiting.append(asked)
                 if asked[0] in self.held:
