@@ -247,6 +247,7 @@ def synth(*, config: Annotated[str | None, typer.Option("--config", help="Preset
 @refuses_bad_input
 def synth_pe(*, etas: Annotated[list[int] | None, typer.Option("--eta", help="Index bits; default: 4 5 6.")] = None,
              lanes: Annotated[list[int] | None, typer.Option("--lanes", help="Default: 8 16 32 64.")] = None,
+             variants: Annotated[list[str] | None, typer.Option("--variant", help="Default: decode select.")] = None,
              target: Annotated[str, typer.Option(help="FPGA.")] = "ecp5-85k",
              out: Annotated[Path, typer.Option(help="Folder for netlists and synth-pe.json.")] = BUILD / "synth-pe",
              area_only: Annotated[bool, typer.Option("--area-only", help="Do not place and route.")] = False,
@@ -257,11 +258,11 @@ def synth_pe(*, etas: Annotated[list[int] | None, typer.Option("--eta", help="In
 
     Example: s2nn synth-pe --eta 4 --lanes 16
     """
-    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, pe_table, synthesise_pe_arrays
+    from s2nn.tools.pe_area import DEFAULT_ETAS, DEFAULT_LANES, VARIANTS, pe_table, synthesise_pe_arrays
 
     output = Output(as_json=as_json)
-    points = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, out=out, target=target,
-                                  place_and_route=not area_only, seed=seed, tell=output.tell)
+    points = synthesise_pe_arrays(etas or DEFAULT_ETAS, lanes or DEFAULT_LANES, variants or tuple(VARIANTS), out=out,
+                                  target=target, place_and_route=not area_only, seed=seed, tell=output.tell)
     output.show(pe_table(points))
     output.result([dataclasses.asdict(point) for point in points])
 

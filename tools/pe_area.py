@@ -14,6 +14,7 @@ from s2nn.hw.rtl.verilog import PE_TOP, write_pe_array
 from s2nn.hw.sim.energy_table import DEFAULT_TABLE, load_table
 from s2nn.hw.spec.atomic import write_json_atomic
 from s2nn.hw.spec.config import ULX3S, AcceleratorConfig
+from s2nn.hw.spec.errors import ConfigError
 from s2nn.tools.pe_energy import energy_per_add_pj
 from s2nn.tools.simulation import Tell
 from s2nn.tools.synth import SynthResult
@@ -41,20 +42,24 @@ def pe_config(eta: int, lanes: int) -> AcceleratorConfig:
     return replace(ULX3S, name=f"eta{eta}-n{lanes}", index_bits=eta, lanes=lanes)
 
 
-def synthesise_pe_arrays(etas: Sequence[int], lanes: Sequence[int], *, out: Path, target: str,
-                         place_and_route: bool = True, seed: int = 1,
+def synthesise_pe_arrays(etas: Sequence[int], lanes: Sequence[int], variants: Sequence[str] = tuple(VARIANTS), *,
+                         out: Path, target: str, place_and_route: bool = True, seed: int = 1,
                          tell: Tell = lambda line: None) -> list[PePoint]:
-    """Every point in both variants, side by side, narrow arrays first. A point is labelled
+    """Every point in each of the variants, side by side, narrow arrays first. A point is labelled
     `<variant>-eta<eta>-n<lanes>`; those that `out` holds from an interrupted run are not run again. After each point
     all so far are written to `synth-pe.json` in `out`.
 
-    Raises `ConfigError` for a point that no accelerator can have and `ToolError` for a tool that fails.
+    Raises `ConfigError` for a point that no accelerator can have or an unknown variant, `ToolError` for a tool that
+    fails.
     """
+    unknown = [name for name in variants if name not in VARIANTS]
+    if unknown:
+        raise ConfigError(f"must be one of {', '.join(VARIANTS)}", value=unknown[0], field="variant")
     points, table = [], load_table()
     for config in [pe_config(eta, count) for count, eta in product(lanes, etas)]:
-        for name, variant in VARIANTS.items():
+        for name in variants:
             label = f"{name}-{config.name}"
-            verilog = write_pe_array(config, variant, out / "verilog" / label)
+            verilog = write_pe_array(config, VARIANTS[name], out / "verilog" / label)
             result = synthesise_once(verilog, PE_TOP, target=target, build_dir=out, label=label,
                                      freq_mhz=float(config.clock_mhz), seed=seed, place_and_route=place_and_route,
                                      on_progress=tell)

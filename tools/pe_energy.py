@@ -6,8 +6,8 @@ window, one lane, one time lane. All time lanes are taken to have a spike, and t
 
 Both variants: the accumulator's addition and register, the registered count, and popcount(window) once for all lanes.
 
-    decode   per lane: index register, the codeword's choice (a multiplexer as deep as the index is wide) and register;
-             per add: AND and popcount
+    decode   per lane: the codeword's choice (a multiplexer as deep as the index is wide) and register, two registers of
+             the raw group beside it and the choice between the two; per add: AND and popcount
     select   per codeword and time lane, for all lanes: AND, popcount and count register; per lane: index registers;
              per add: the choice of a count in two stages with registers between them, and AND, popcount and two
              registers of the raw group beside it, which run whether the layer has raw groups or not
@@ -43,8 +43,8 @@ def operations_per_add(variant: str, config: AcceleratorConfig) -> Operations:
     count("register", _COUNT_BITS, 1 + 1 / lanes)
     count("popcount", GROUP_TAPS, 1 / lanes)
     if variant == "decode":
-        count("register", GROUP_TAPS, 1 / times)
-        count("mux", _CODEWORD_BITS, eta / times)
+        count("register", GROUP_TAPS, 2 / times)
+        count("mux", _CODEWORD_BITS, (eta + 1) / times)
         count("register", _CODEWORD_BITS, 1 / times)
         groups = 1.0
     else:

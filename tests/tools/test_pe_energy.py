@@ -8,7 +8,7 @@ from s2nn.tools.pe_energy import energy_per_add_pj, operations_per_add
 
 # eta, lanes -> operations of one add, with four time lanes and sums of 21 bits.
 DECODE_4_8 = {("add", 21): 1.125, ("register", 21): 1.125, ("register", 4): 1.125, ("popcount", 9): 1.125,
-              ("register", 9): 0.25, ("mux", 10): 1.0, ("register", 10): 0.25, ("and", 9): 1.0}
+              ("register", 9): 0.5, ("mux", 10): 1.25, ("register", 10): 0.25, ("and", 9): 1.0}
 # 16 codewords over 8 lanes: two groups a lane, and the raw one. Four choices among four counts, then two levels.
 SELECT_4_8 = {("add", 21): 1.125, ("register", 21): 1.125, ("register", 4): 1.125 + 4 + 0.5 + 4,
               ("popcount", 9): 3.125, ("and", 9): 3.0, ("mux", 4): 8 + 2}
