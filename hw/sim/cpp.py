@@ -21,10 +21,10 @@ _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wall", "-Wextra")
 _COMPILERS = ("c++", "g++", "clang++")
 
 
-def core_files(package: str, names: Sequence[str]) -> list[Path]:
-    """Files in the folder `core` of a package."""
+def core_files(package: str) -> list[Path]:
+    """Headers and translation units in the folder `core` of a package."""
     core = Path(str(files(package))) / "core"
-    return [core / name for name in names]
+    return sorted(path for path in core.iterdir() if path.suffix in (".cpp", ".h"))
 
 
 def build_library(name: str, sources: Sequence[Path], *, title: str, without: str = "") -> Path:

@@ -10,13 +10,10 @@ from s2nn.hw.sim.dram.native import AddressFields
 from s2nn.hw.sim.dram.native import sources as dram_sources
 from s2nn.hw.spec.errors import SimulationError
 
-_SOURCES = ("axi_api.cpp", "axi_columns.h", "axi_memory.cpp", "axi_memory.h", "axi_rules.cpp", "axi_rules.h",
-            "axi_stalls.h", "axi_traffic.h")
-
 
 def sources() -> list[Path]:
     """The memory and the DRAM core, with their headers."""
-    return [*cpp.core_files("s2nn.hw.sim.axi", _SOURCES), *dram_sources()]
+    return [*cpp.core_files("s2nn.hw.sim.axi"), *dram_sources()]
 
 
 class Parameters(Structure):

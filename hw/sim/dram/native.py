@@ -18,8 +18,6 @@ from s2nn.hw.sim.dram.engine import BankCounters, Counters, State
 from s2nn.hw.sim.dram.standard import Command, DramStandard, Level
 from s2nn.hw.sim.dram.stats import CommandRecord
 
-#: Files of the core, headers and translation units; address.h serves callers in C++ alone.
-SOURCES = ("address.h", "device.h", "controller.h", "device.cpp", "controller.cpp", "api.cpp")
 _NAMES = [command.name for command in Command]
 _LEVELS = (Level.BANK, Level.BANK_GROUP, Level.RANK)
 _RECORD_FIELDS = 5
@@ -227,7 +225,7 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
 
 def sources() -> list[Path]:
     """The core's files, for whoever links it in."""
-    return cpp.core_files("s2nn.hw.sim.dram", SOURCES)
+    return cpp.core_files("s2nn.hw.sim.dram")
 
 
 def build_library() -> Path:

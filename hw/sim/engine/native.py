@@ -21,10 +21,6 @@ from s2nn.hw.spec.config import AcceleratorConfig
 from s2nn.hw.spec.descriptor import Opcode
 from s2nn.hw.spec.registers import Cause, Stream
 
-#: Files of the core, headers and translation units.
-SOURCES = ("accelerator.cpp", "accelerator.h", "array.h", "dma.h", "engine_api.cpp", "fetcher.cpp", "fetcher.h",
-           "latency.h", "layer.h", "loaders.h", "loop_nest.cpp", "loop_nest.h", "neuron.h", "queues.h", "sequencer.h",
-           "timeline.h", "window.h", "writer.h")
 #: Block costs of a descriptor: (positions, passes of a chunk and input plane, blocks) active windows, in loop order.
 Costs = NDArray[np.uint8]
 _Pointer = POINTER(c_uint8)
@@ -172,7 +168,7 @@ class Core:
 @cache
 def library() -> ctypes.CDLL:
     """The compiled library, with the types of the engine's functions. ToolError without a C++ compiler."""
-    sources = [*cpp.core_files("s2nn.hw.sim.engine", SOURCES), *axi_sources()]
+    sources = [*cpp.core_files("s2nn.hw.sim.engine"), *axi_sources()]
     loaded = ctypes.CDLL(str(cpp.build_library("engine", sources, title="the cycle engine")))
     handle, number = c_void_p, c_int64
     signatures = {
