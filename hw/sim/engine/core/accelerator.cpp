@@ -260,11 +260,38 @@ int64_t Accelerator::feed_window(Engine& e, int64_t cycles, bool tile_ready) {
     return cycles;
 }
 
+// Blocks in a row out of a window pipeline that is full and stays so, for at most that many cycles: returns how many
+// passed.
+int64_t Accelerator::stream(Engine& e, int64_t cycles, Counters& now) {
+    WindowReader::Contents next;
+    if (!e.window.is_full_of(next)) return 0;
+    const int64_t count = std::min<int64_t>(next.size(), e.loop_nest.blocks_ahead());
+    const Array::Stretch stretch = e.array.stretch(next.data(), count, cycles);
+    if (!stretch.blocks) return 0;
+    e.array.take(next.data(), stretch);
+    auto place = std::move(next.begin() + stretch.blocks, next.end(), next.begin());
+    for (; place != next.end(); place++) {
+        *place = e.loop_nest.step();
+        e.loop_nest.clock(true, false);
+    }
+    e.window.fill(next);
+    now.cycles[COMPUTE] += stretch.active;
+    now.active_windows += stretch.active;
+    now.cycles[SILENT] += stretch.silent;
+    now.silent_blocks += stretch.silent;
+    return stretch.cycles();
+}
+
 // Array and windows alone, up to a cycle that finishes sums, releases weights or takes a tile.
 int64_t Accelerator::issue(Engine& e, int64_t cycles, bool tile_ready, Counters& now) {
     int64_t passed = 0;
     cycles = e.array.cycles_to_event(cycles);
     while (passed < cycles) {
+        if (const int64_t streamed = e.brings_current() ? 0 : stream(e, cycles - passed, now)) {
+            passed += streamed;
+            cycles = std::min(cycles, passed + e.array.cycles_to_event(cycles));
+            continue;
+        }
         const bool takes = e.array.takes_block(), has_block = e.window.o_valid(), has_step = e.loop_nest.o_valid();
         int64_t quiet = takes && (has_block || !e.window.is_quiet(has_step)) ? 0 : e.array.quiet_cycles(cycles - passed);
         if (e.loop_nest.takes_tile(tile_ready) || e.brings_current()) break;

@@ -59,6 +59,7 @@ private:
     int64_t skip(Engine& engine, int64_t limit);
     void record(const Sequencer::Events& events, const Fetcher::Events& fetches);
     static int64_t feed_window(Engine& engine, int64_t cycles, bool tile_ready);
+    static int64_t stream(Engine& engine, int64_t cycles, Counters& now);
     int64_t issue(Engine& engine, int64_t cycles, bool tile_ready, Counters& now);
     int64_t time_ps() const { return edge * config.clock_period_ps; }
 

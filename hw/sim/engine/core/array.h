@@ -77,6 +77,49 @@ public:
         if (have) left -= cycles;
     }
 
+    // Blocks taken one after the other, and the cycles from now on up to the second operation of the last of them: by
+    // then the window pipeline, full before, is full again.
+    struct Stretch {
+        int blocks = 0;
+        int64_t active = 0, silent = 0;
+        int64_t cycles() const { return active + silent; }
+    };
+    static constexpr int64_t REFILL = 2;
+
+    // The longest one over the first `count` blocks of `next` that takes at most so many cycles, which
+    // `cycles_to_event` bounds, and in which no sums are finished and no weights released.
+    Stretch stretch(const Step* next, int64_t count, int64_t limit) const {
+        Stretch longest, sum;
+        if (!have || (scanned && (scanned_tags.emit || scanned_tags.tile_last))) return longest;
+        (active ? sum.active : sum.silent) = left + 1;
+        const Step* current = &block;
+        for (int64_t k = 0; k < count && !current->tags.tile_last; k++) {
+            // Its last operation is scanned in the cycle after the sum's, and finishes the sums that many later.
+            if (current->tags.emit) limit = std::min(limit, sum.cycles() + ARRAY_DEPTH);
+            if (sum.cycles() + REFILL > limit) break;
+            current = next + k;
+            if (current->cost > REFILL) longest = {static_cast<int>(k) + 1, sum.active + REFILL, sum.silent};
+            (current->cost ? sum.active : sum.silent) += std::max<int64_t>(current->cost, 1);
+        }
+        return longest;
+    }
+
+    // That stretch.
+    void take(const Step* next, const Stretch& stretch) {
+        int64_t edge = moved + left + 1;  // at which the last operation of a block is scanned
+        const Step* current = &block;
+        for (int k = 0; k < stretch.blocks; k++) {
+            if (current->tags.emit) emissions.push({edge + 1 + ARRAY_DEPTH, current->tags});
+            current = next + k;
+            edge += std::max<int64_t>(current->cost, 1);
+        }
+        block = *current;
+        active = scanned = true;
+        left = block.cost - 1 - REFILL;
+        scanned_tags = {};
+        last_entry = moved += stretch.cycles();
+    }
+
 private:
     struct Emission {
         int64_t edge;  // enabled edge at which the sums are there

@@ -12,6 +12,8 @@ void LoopNest::start(const Layer& descriptor, const uint8_t* block_costs) {
     pass_walks = restarts ? taps : 1;
     const int64_t walk_blocks = descriptor.gather ? (walk_words + GROUP_TAPS - 1) / GROUP_TAPS : walk_words;
     chunk_blocks = descriptor.in_planes * pass_walks * walk_blocks;
+    uninterrupted = walk_words * pass_walks * descriptor.in_planes * descriptor.planes;
+    if (!descriptor.residual) uninterrupted *= descriptor.in_chunks * descriptor.positions();
     chunk = position = tile = chunk_base = 0;
     begin_walk();
     state = WAIT_TILE;
@@ -25,6 +27,7 @@ void LoopNest::clock(bool o_ready, bool tile_ready) {
     if (state == WAIT_TILE) {
         if (!tile_ready && !layer->is_store()) return;
         is_tile_first = true;
+        walk_ahead = uninterrupted - 1;
         state = layer->is_store() ? JOIN : WALK;
         describe();
     } else if (o_valid() && o_ready) {
@@ -35,6 +38,7 @@ void LoopNest::clock(bool o_ready, bool tile_ready) {
 void LoopNest::advance_walk() {
     const bool completed = current.completes, was_last = current.tags.emit;
     slot = completed ? 0 : slot + 1;
+    walk_ahead--;
     if (was_last) {
         is_tile_first = false;
         if (!layer->residual) return finish_chunk();
@@ -62,6 +66,7 @@ void LoopNest::advance_join() {
 
 void LoopNest::finish_chunk() {
     begin_walk();
+    if (layer->residual) walk_ahead = uninterrupted - 1;
     state = layer->is_store() ? JOIN : WALK;
     chunk_base += chunk_blocks;
     if (++chunk == layer->in_chunks) {

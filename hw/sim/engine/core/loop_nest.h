@@ -29,6 +29,8 @@ public:
     const Step& step() const { return current; }
     bool is_waiting() const { return state == WAIT_TILE; }
     bool is_busy() const { return state != IDLE; }
+    // Steps behind this one that are sure to be blocks, without a wait.
+    int64_t blocks_ahead() const { return state == WALK && !layer->gather ? walk_ahead : 0; }
     bool takes_tile(bool tile_ready) const { return is_waiting() && tile_ready && !layer->is_store(); }
 
     void clock(bool o_ready, bool tile_ready);
@@ -48,6 +50,7 @@ private:
     Step current{};
     // Of the layer: words (gathered or blocks) of one walk over the inputs, walks of a pass, blocks of a pass.
     int64_t walk_words = 0, pass_walks = 0, chunk_blocks = 0;
+    int64_t uninterrupted = 0, walk_ahead = 0;  // steps until residual words or the next tile: all, and left
     int64_t word = 0, slot = 0, walk = 0, in_plane = 0, plane = 0;
     int64_t residual_plane = 0, chunk = 0, position = 0, tile = 0;
     int64_t block = 0, chunk_base = 0;  // of the costs: within the chunk, and where the chunk begins

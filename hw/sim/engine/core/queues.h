@@ -43,6 +43,14 @@ public:
         }
     }
 
+    bool is_full() const { return full; }
+    const T& second() const { return spare; }
+    void fill(const T& first, const T& second) {
+        valid = full = true;
+        payload = first;
+        spare = second;
+    }
+
     // Whether a cycle in which neither side can move changes nothing.
     bool is_stuck(bool i_valid) const { return valid && (full || !i_valid); }
 
