@@ -78,13 +78,12 @@ class NeuronArray(wiring.Component):
             wiring.connect(m, wiring.flipped(self.i_currents), kept.i)
         # may_start, a register: sums at hand are started on in this cycle, with their tile's parameters, unless the
         # spikes before them still wait to leave. The lanes load the first of them all the same.
-        may_start, takes_params, emits = Signal(init=1), Signal(), Signal()
+        may_start, emits = Signal(init=1), Signal()
         loaded, loads_first = Signal(), Signal()
         has_currents = 1 if kept is None else kept.o_ready | ~adds
         sums_and_params = may_start & held & (~hold.tags.tile_first | self.i_params_valid)
         m.d.comb += [loads_first.eq(sums_and_params & ~loaded),
-                     start.eq(sums_and_params & (~emits | self.o.ready) & has_currents),
-                     takes_params.eq(start & hold.tags.tile_first)]
+                     start.eq(sums_and_params & (~emits | self.o.ready) & has_currents)]
         m.d.sync += loaded.eq((loaded | loads_first) & ~start)
         # A lane's spike joins the word a cycle after its step: fired, one-hot, is that step.
         word, earlier, fired = Signal(self._config.word_bits), Signal(self._config.word_bits), Signal(time_lanes)
@@ -143,8 +142,8 @@ class NeuronArray(wiring.Component):
             m.d.sync += [t.eq(0), last_chunk.eq(hold.tags.last_chunk)]
             with m.If(hold.tags.first_chunk):
                 m.d.sync += step.eq(0)
-        m.d.comb += [self.o_params_take.eq(takes_params), load.eq(loads_first | fold | (fire & ~image))]
-        with m.If(takes_params):
+        m.d.comb += [self.o_params_take.eq(start & hold.tags.tile_first), load.eq(loads_first | fold | (fire & ~image))]
+        with m.If(may_start & held & hold.tags.tile_first):  # time and again, until they are complete and taken
             m.d.sync += params.eq(self.i_params)
 
         def begin() -> None:
