@@ -62,11 +62,12 @@ class LoopNest(wiring.Component):
             """Returns a register: all of these are at their last value."""
             carry, flags_next, all_at_last = inner, [], []
             for name, width, limit in loops:
-                loop = count_loop(m, name, width, limit, advances=moves & carry, settles=self.o_waiting)
+                loop = count_loop(m, name, width, limit, advances=carry, moves=moves, settles=self.o_waiting)
                 count[name], at_last[name], ends[name] = loop.count, loop.at_last, Signal(name=f"{name}_ends")
                 flags_next.append(loop.at_last_next)
                 all_at_last.append(Signal(name=f"{name}_and_inner_at_last", reset_less=True))
-                m.d.sync += all_at_last[-1].eq(Cat(*flags_next).all())
+                with m.If(moves | self.o_waiting):
+                    m.d.sync += all_at_last[-1].eq(Cat(*flags_next).all())
                 m.d.comb += ends[name].eq(inner & all_at_last[-1])
                 carry = ends[name]
             return all_at_last[-1]

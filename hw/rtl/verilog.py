@@ -23,9 +23,8 @@ PE_TOP = "pe_array"
 # A memory that starts as zeros, written out word by word.
 _ZERO_MEMORY = re.compile(r"^  initial begin\n((?:    (\w+)\[\d+\] = \d+'h0+;\n)+)  end\n", re.MULTILINE)
 
-# The loop that `_shorten` makes of it, of at least a hundred words: small ones become LUT memories, and with those
-# undefined yosys 0.70 fails in ABC9.
-_CLEARING = re.compile(r"^  integer (\w+)_word;\n  initial for \(\1_word = 0; \1_word < \d{3,}; .*\n", re.MULTILINE)
+# The loop that `_shorten` makes of it.
+_CLEARING = re.compile(r"^  integer (\w+)_word;\n  initial for \(\1_word = 0; .*\n", re.MULTILINE)
 
 
 def side_file(config: AcceleratorConfig, accelerator: Accelerator) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def convert(config: AcceleratorConfig) -> tuple[str, dict[str, Any]]:
 def write_verilog(config: AcceleratorConfig, folder: Path, *, clear_memories: bool = True) -> tuple[Path, Path]:
     """Write accelerator.v and accelerator.json into the folder; returns their paths. Old ones are replaced whole.
 
-    clear_memories : False leaves out that large memories start as zeros, which no part relies on: for yosys, which
+    clear_memories : False leaves out that memories start as zeros, which no part relies on: for yosys, which
         unrolls the loops word by word and so takes almost twice as long.
     """
     text, side = convert(config)
