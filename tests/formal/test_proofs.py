@@ -81,14 +81,15 @@ def test_stream_contract_and_order_find_each_fault(fault: str, tmp_path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "damages"), [
-    ("skid_buffer.order", 4), ("params.queue.order", 4), ("spike_writer.order", 4), ("write_dma.32-bit.axi", 12),
-    ("decode_then_popcount.counts", 4), ("sequencer.run_ends", 4), ("sequencer.error_ends", 12)])
-def test_damaged_components_are_refuted(name: str, damages: int, tmp_path) -> None:
+@pytest.mark.parametrize(("name", "damages", "refuted"), [
+    ("skid_buffer.order", 4, 1), ("params.queue.order", 4, 1), ("spike_writer.order", 4, 1),
+    ("write_dma.32-bit.axi", 12, 3), ("decode_then_popcount.counts", 4, 1), ("sequencer.run_ends", 4, 1),
+    ("sequencer.error_ends", 12, 1)])
+def test_damaged_components_are_refuted(name: str, damages: int, refuted: int, tmp_path) -> None:
     # Some damages have no effect, or one that this law does not speak of; none refuted would mean an empty proof.
     (proof,) = choose([name])
     score = try_mutants(proof, damages, seed=1, build_dir=tmp_path)
-    assert score.tried == damages and score.refuted >= 1, score.survivors
+    assert score.tried == damages and score.refuted >= refuted, score.survivors
 
 
 def test_logits_do_wait_within_the_bound(tmp_path) -> None:

@@ -287,14 +287,14 @@ int64_t Accelerator::issue(Engine& e, int64_t cycles, bool tile_ready, Counters&
     int64_t passed = 0;
     cycles = e.array.cycles_to_event(cycles);
     while (passed < cycles) {
-        if (const int64_t streamed = e.brings_current() ? 0 : stream(e, cycles - passed, now)) {
+        if (e.loop_nest.takes_tile(tile_ready) || e.brings_current()) break;
+        if (const int64_t streamed = stream(e, cycles - passed, now)) {
             passed += streamed;
             cycles = std::min(cycles, passed + e.array.cycles_to_event(cycles));
             continue;
         }
         const bool takes = e.array.takes_block(), has_block = e.window.o_valid(), has_step = e.loop_nest.o_valid();
         int64_t quiet = takes && (has_block || !e.window.is_quiet(has_step)) ? 0 : e.array.quiet_cycles(cycles - passed);
-        if (e.loop_nest.takes_tile(tile_ready) || e.brings_current()) break;
         Sequencer::Events events{};
         events.loop_busy = e.loop_nest.is_busy();
         events.waiting = e.loop_nest.is_waiting();
