@@ -15,16 +15,18 @@ A study is a YAML file with strict keys:
     config_changes: {accumulator_bits: 25}  # with these fields changed
 
 Each run leaves a folder; one that is there already with the same recipe is not repeated, an interrupted one goes on,
-and one of another recipe is refused. Arms that distil share the full-precision teacher of the base recipe for each
-seed, unless they change more than how weights are compressed. Measured are the folded net in floating point and, but
-for "fp", its integer program, both on the held-out part.
+and one of another recipe is refused. A run whose figures stand in the table's file is not repeated either, so that a
+table can be completed where its folders are gone. Arms that distil share the full-precision teacher of the base recipe
+for each seed, unless they change more than how weights are compressed. Measured are the folded net in floating point
+and, but for "fp", its integer program, both on the held-out part.
 """
 
+import json
 import multiprocessing
 import platform
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from s2nn.hw.spec.config import AcceleratorConfig, preset
 from s2nn.hw.spec.errors import ConfigError
 from s2nn.model.checkpoint import Checkpoint, load_checkpoint
 from s2nn.model.data import Dataset, load_dataset
+from s2nn.model.files import read_json
 from s2nn.model.integer import integer_evaluate
 from s2nn.model.lower import lower_with_report
 from s2nn.model.recipe import Recipe, load_recipe, recipe_from_dict
@@ -83,10 +86,10 @@ class Study:
             self.run_recipe(weights, arm, seed)
 
     def runs(self) -> list[tuple[str, str, int]]:
-        """(weight format, arm, seed) of every run, those that others may learn from first."""
-        seeds = self.seeds or range(self.folds or 0)
-        return [*((weights, BASE, seed) for weights in self.references for seed in seeds),
-                *((weights, arm, seed) for seed in seeds for arm in self.arms for weights in self.formats)]
+        """(weight format, arm, seed) of every run; seed by seed, so that all rows of a table grow together."""
+        columns = [*((weights, BASE) for weights in self.references),
+                   *((weights, arm) for arm in self.arms for weights in self.formats)]
+        return [(*column, seed) for seed in self.seeds or range(self.folds or 0) for column in columns]
 
     def accelerator(self) -> AcceleratorConfig:
         """The configuration that the nets are lowered for, in the codebook format."""
@@ -223,36 +226,58 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Path | None = None, workers: int = 1,
               device: str = "cpu", compiled: bool = False, fast: bool = False,
               tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Do all runs of a study that `runs` does not hold yet; `out` (JSON) is rewritten after every one.
+    """Do all runs of a study that neither `runs` nor `out` (JSON) holds yet; `out` is rewritten after every one.
 
     Parameters
     ----------
     workers : runs side by side, one thread each. fast : `Recipe.fast` of every recipe; the document says so.
 
-    Returns the document: summary, runs, recipe, configuration, versions.
+    Returns the document: summary, runs, recipe, configuration, versions. Raises `ConfigError` if `out` is of another
+    study or of other options, versions or machine: its runs could not stand in one table with these.
     """
     study = load_study(name_or_path)
-    jobs = [Job(study=study, weights=weights, arm=arm, seed=seed, runs=runs, data_root=data_root, device=device,
-                compiled=compiled, fast=fast) for weights, arm, seed in study.runs()]
-    order = {(job.arm, job.weights, job.seed): number for number, job in enumerate(jobs)}
+    jobs = {run: Job(study=study, weights=run[0], arm=run[1], seed=run[2], runs=runs, data_root=data_root,
+                     device=device, compiled=compiled, fast=fast) for run in study.runs()}
     document = {
         "study": Path(name_or_path).stem, "fast": fast, "folds": study.folds, "compiled": compiled,
         "recipe": load_recipe(study.recipe).as_dict(), "arms": study.arms,
         "accelerator_config": study.accelerator().to_json(), "torch": torch.__version__, "device": device,
-        "machine": platform.machine(), "summary": [], "runs": [],
+        "machine": platform.machine(),
     }
-    teachers = list({teacher.folder: teacher for job in jobs if (teacher := job.teacher()) is not None}.values())
-    results: list[dict[str, Any]] = []
+    results = {run: row for row in _rows_of(out, document)
+               if (run := _run_of(row)) in jobs and row["recipe_digest"] == jobs[run].recipe.digest}
+    if results:
+        tell(f"{len(results)} of {len(jobs)} are in {out}")
+    left = [job for run, job in jobs.items() if run not in results]
+    teachers = list({teacher.folder: teacher for job in left if (teacher := job.teacher()) is not None}.values())
     for _ in _side_by_side(run_job, teachers, workers):
         tell("a teacher is ready")
-    for result in _side_by_side(measure, jobs, workers):
-        results.append(result)
-        results.sort(key=lambda r: order[r["arm"], r["weights"], r["seed"]])
-        document |= {"summary": summarise(results), "runs": results}
-        write_json_atomic(out, document)
+    for result in _side_by_side(measure, left, workers):
+        results[_run_of(result)] = result
+        write_json_atomic(out, document | _table(results[run] for run in jobs if run in results))
         tell(f"{len(results)} of {len(jobs)}: {result['arm']} {result['weights']} seed {result['seed']}: "
              f"{100 * result['float_accuracy']:.2f} %")
-    return document
+    return document | _table(results[run] for run in jobs)
+
+
+def _table(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    rows = list(results)
+    return {"summary": summarise(rows), "runs": rows}
+
+
+def _run_of(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    return row["weights"], row["arm"], row["seed"]
+
+
+def _rows_of(path: Path, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs in the file of an earlier call, none if there is no file; what `document` says must hold for them."""
+    if not path.exists():
+        return []
+    earlier, now = read_json(path), json.loads(json.dumps(document))
+    if wrong := next((key for key in now if earlier.get(key) != now[key]), None):
+        raise ConfigError(f"must be that of this study, {now[wrong]!r}: remove the file to begin anew",
+                          value=earlier.get(wrong), field=wrong, source=path)
+    return earlier["runs"]
 
 
 def _side_by_side(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int) -> Iterable[Any]:

@@ -76,7 +76,7 @@ def study(name: Annotated[str, typer.Argument(help="Shipped name or path of a st
           fast: Fast = False, data: Data = None, as_json: Json = False) -> None:
     """Train a recipe in several formats, arms and seeds, and measure floats and integers: an accuracy table.
 
-    An interrupted study goes on: runs that its folder holds are not repeated.
+    An interrupted study goes on: runs that its folder or its JSON file holds are not repeated.
 
     Example: s2nn study mnist5k --workers 2
     """

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from s2nn.hw.spec.errors import ConfigError
+from s2nn.hw.spec.errors import ConfigError, S2NNError
 from s2nn.model import study as study_module
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.lower import lower
@@ -47,10 +47,10 @@ def test_shipped_studies_load(name):
     assert study.runs() and {weights for weights, _, _ in study.runs()} == {*study.references, *study.formats}
 
 
-def test_runs_are_references_and_then_arms_by_seed(write):
+def test_runs_are_references_and_then_arms_seed_by_seed(write):
     study = load_study(write(STUDY.replace("seeds: [0]", "seeds: [0, 1]").replace("[eta3]", "[eta3, eta2]")))
-    assert study.runs() == [("fp", BASE, 0), ("fp", BASE, 1), *(
-        (weights, arm, seed) for seed in (0, 1) for arm in ("nearest", "mpfd") for weights in ("eta3", "eta2"))]
+    assert study.runs() == [run for seed in (0, 1) for run in (("fp", BASE, seed), *(
+        (weights, arm, seed) for arm in ("nearest", "mpfd") for weights in ("eta3", "eta2")))]
     again = load_study(write(STUDY.replace("[eta3]", "[eta3, fp]")))
     assert again.run_recipe("fp", "mpfd", 0) == again.run_recipe("fp", BASE, 0)
     recipe = study.run_recipe("eta3", "mpfd", 1)
@@ -76,9 +76,57 @@ def test_a_study_is_done_once_and_measures_floats_and_integers(write, tmp_path, 
         raise AssertionError("trained again")
 
     monkeypatch.setattr(study_module, "train", never)
-    assert run_study(path, runs=tmp_path / "runs", out=out) == document
+    again = json.loads(json.dumps(document))
+    for runs, kept_in in (("runs", tmp_path / "new.json"), ("gone", out)):  # by the folders, by the file
+        assert json.loads(json.dumps(run_study(path, runs=tmp_path / runs, out=kept_in))) == again
     with pytest.raises(ConfigError, match=r"fp-seed0: recipe_digest: must have the study's recipe .*remove the folder"):
-        run_study(path, runs=tmp_path / "runs", out=out, fast=True)
+        run_study(path, runs=tmp_path / "runs", out=tmp_path / "fast.json", fast=True)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Runs are not trained; the list of those that would have been."""
+    done = []
+
+    def measure(job):
+        done.append(job.weights)
+        return {"arm": job.arm, "weights": job.weights, "seed": job.seed, "recipe_digest": job.recipe.digest,
+                "float_accuracy": 0.25, "integer_accuracy": None}
+
+    monkeypatch.setattr(study_module, "measure", measure)
+    monkeypatch.setattr(study_module, "run_job", lambda job: None)
+    return done
+
+
+@pytest.mark.parametrize(("name", "value", "is_missing"), [
+    ("recipe_digest", "0", True), ("seed", 1, True), ("float_accuracy", 0.5, False),
+])
+def test_a_study_goes_on_from_its_file(write, tmp_path, measured, name, value, is_missing):
+    """A row of this recipe is taken as it stands; the run of one that is missing or of another recipe is done."""
+    path, out = write(), tmp_path / "out.json"
+    run_study(path, runs=tmp_path / "runs", out=out)
+    assert measured == ["fp", "eta3", "eta3"]
+    changed = json.loads(out.read_text())
+    changed["runs"][0][name] = value
+    out.write_text(json.dumps(changed))
+    measured.clear()
+    document = run_study(path, runs=tmp_path / "runs", out=out)
+    assert measured == (["fp"] if is_missing else [])
+    assert document["runs"][0]["float_accuracy"] == (0.25 if is_missing else 0.5)
+    with pytest.raises(ConfigError, match=r"compiled: must be that of this study, True: .*, not False"):
+        run_study(path, runs=tmp_path / "runs", out=out, compiled=True)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("{}", "study: must be that of this study, 'mine': remove the file to begin anew"),
+    ("[]", "must hold a JSON object"), ("", "must be JSON"),
+])
+def test_a_file_of_something_else_is_refused_and_kept(write, tmp_path, measured, text, message):
+    out = tmp_path / "out.json"
+    out.write_text(text)
+    with pytest.raises(S2NNError, match=message):
+        run_study(write(), runs=tmp_path / "runs", out=out)
+    assert out.read_text() == text and not measured
 
 
 def test_folds_have_a_test_part_each(write):
