@@ -45,9 +45,8 @@ class SymbolsReadBack(Property):
             Assume(first_slice + bits <= GROUP_TAPS * rows),
         ]
         stored, expected = self._watch_fill(m, dut, base, rows, position)
-        asks = (dut.i_read & dut.i_enable & stored & (dut.i_phase < GROUP_TAPS) & (dut.i_channel_phase < GROUP_TAPS)
-                & ((dut.i_row + dut.i_channel_row) * GROUP_TAPS + dut.i_phase + dut.i_channel_phase
-                   == base * GROUP_TAPS + first_slice))
+        asks = (dut.i_read & dut.i_enable & stored & (dut.i_phase < 2 * GROUP_TAPS - 1)
+                & ((dut.i_row + dut.i_channel_row) * GROUP_TAPS + dut.i_phase == base * GROUP_TAPS + first_slice))
         due = in_flight(m, asks, enable=dut.i_enable, known=stored, stages=4)
         # Where the bit lies meanwhile (docs of `WeightBuffer`): a step on the way, which also helps the solver.
         row = self.any_constant(m, range(config.weight_bank_rows), "row")

@@ -62,9 +62,8 @@ class ComputePipeline(wiring.Component):
         m.d.comb += [
             self.o_enable.eq(~array.o_stall), weights.i_enable.eq(enable), array.i_enable.eq(enable),
             weights.i_symbol_bits.eq(self.i_symbol_bits), weights.i_read.eq(self.i_valid & self.i.active),
-            weights.i_row.eq(self.i.weight_row),
-            weights.i_phase.eq(self.i.weight_phase), weights.i_channel_row.eq(self.i.channel_row),
-            weights.i_channel_phase.eq(self.i.channel_phase),
+            weights.i_row.eq(self.i.weight_row), weights.i_channel_row.eq(self.i.channel_row),
+            weights.i_phase.eq(self.i.phase),
             array.i_codebook.eq(self.i_codebook), array.i_index_bits.eq(self.i_symbol_bits),
             array.i_symbols.eq(weights.o),
             self.o_valid.eq(array.o_valid), array.i_ready_next.eq(self.i_ready_next), self.o.eq(array.o),

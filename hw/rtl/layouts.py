@@ -76,8 +76,8 @@ def op_layout(config: AcceleratorConfig) -> data.StructLayout:
         "window": data.ArrayLayout(config.time_lanes, GROUP_TAPS),
         "row_mod": 2, "col_mod": 2,
         "active": 1,  # the window holds a spike; otherwise the operation only carries its tags
-        "weight_row": row_bits(config), "weight_phase": 4,
-        "channel_row": range(config.lanes), "channel_phase": 4,  # channel * symbol_bits = 9*row + phase
+        # Its symbols begin with slice 9 * (weight_row + channel_row) + phase of the weight buffer.
+        "weight_row": row_bits(config), "channel_row": range(config.lanes), "phase": range(2 * GROUP_TAPS - 1),
         "tags": Tags,
     })
 

@@ -70,9 +70,9 @@ class ActivityScanner(wiring.Component):
             m.d.sync += [
                 self.o_valid.eq(have),
                 self.o.active.eq(active),
-                self.o.channel_row.eq(channel_row), self.o.channel_phase.eq(channel_phase),
                 self.o.row_mod.eq(block.row_mod), self.o.col_mod.eq(block.col_mod),
-                self.o.weight_row.eq(block.weight_row), self.o.weight_phase.eq(block.weight_phase),
+                self.o.weight_row.eq(block.weight_row), self.o.channel_row.eq(channel_row),
+                self.o.phase.eq(block.weight_phase + channel_phase),
                 self.o.tags.eq(block.tags),
                 self.o.tags.first.eq(block.tags.first & is_first),
                 self.o.tags.shift.eq(block.tags.shift & is_first),

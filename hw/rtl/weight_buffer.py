@@ -24,9 +24,9 @@ class WeightBuffer(wiring.Component):
     i_fill_row, i_fill_rows : where the tile on `i` goes, and its rows. i_fill_next : pulse, its last beat is on `i`.
     i : beats of `slices_per_beat` slices, always taken. They are in the banks three cycles later.
     i_symbol_bits : slices of a symbol in this layer.
-    i_enable : read side moves. i_read : read a symbol. i_row, i_phase, i_channel_row, i_channel_phase : its first
-        slice is number 9*(i_row + i_channel_row) + i_phase + i_channel_phase. Only the banks that hold the symbol are
-        read.
+    i_enable : read side moves. i_read : read a symbol. i_row, i_channel_row, i_phase : its first slice is number
+        9*(i_row + i_channel_row) + i_phase, where the phase may reach into the next row. Only the banks that hold the
+        symbol are read.
     o : symbols of all lanes, four cycles later; bits at and above the symbol's width have no meaning.
     o_slice_writes, o_slice_reads : slices that came, padding included (that are read) this cycle.
     """
@@ -42,9 +42,8 @@ class WeightBuffer(wiring.Component):
             "i_enable": In(1),
             "i_read": In(1),
             "i_row": In(row_bits(config)),
-            "i_phase": In(4),
             "i_channel_row": In(range(config.lanes)),
-            "i_channel_phase": In(4),
+            "i_phase": In(range(2 * GROUP_TAPS - 1)),
             "o": Out(data.ArrayLayout(GROUP_TAPS, config.lanes)),
             "o_slice_writes": Out(range(config.slices_per_beat + 1)),
             "o_slice_reads": Out(range(GROUP_TAPS + 1)),
@@ -104,26 +103,27 @@ class WeightBuffer(wiring.Component):
     def _read(self, m: Module, reads: list[memory.ReadPort]) -> None:
         """Address, read, hold (a block RAM's output comes late in its cycle), rotate: one stage each."""
         lanes, config = self._config.lanes, self._config
-        total = self.i_phase + self.i_channel_phase
-        total_phase = Signal(range(2 * GROUP_TAPS - 1), reset_less=True)
-        phase = Signal(4)
+        phase = Signal.like(self.i_phase, reset_less=True)
         # A bank holds its slice of the symbol on the row where both begin or on one of the two behind it.
         rows = [Signal(row_bits(config), name=f"row{k}", reset_less=True) for k in range(3)]
         reading, read_phase = Signal(), Signal(4)
+        wanted = Signal(GROUP_TAPS)  # one bit per bank: it is read, since it holds a slice of the symbol
+        banks = self._banks_of_symbol(m)
         held_phase = Signal(GROUP_TAPS, reset_less=True)  # one-hot: slices are rotated straight from registers
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
-            m.d.sync += [phase.eq(Mux(total >= GROUP_TAPS, total - GROUP_TAPS, total)), total_phase.eq(total),
+            m.d.sync += [phase.eq(self.i_phase),
                          *(row.eq(self.i_row + (self.i_channel_row + k)) for k, row in enumerate(rows)),
-                         reading.eq(self.i_read), read_phase.eq(phase), held_phase.eq(1 << read_phase),
+                         reading.eq(self.i_read), held_phase.eq(1 << read_phase),
+                         read_phase.eq(Mux(phase >= GROUP_TAPS, phase - GROUP_TAPS, phase)),
+                         wanted.eq(banks & self.i_read.replicate(GROUP_TAPS)),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
-        wanted = self._banks_of_symbol(m, phase)
         with m.If(self.i_enable & reading):
             m.d.comb += self.o_slice_reads.eq(self.i_symbol_bits)
         for bank, read in enumerate(reads):
             m.d.comb += [
-                read.en.eq(self.i_enable & reading & wanted[bank]),
-                read.addr.eq(Mux(total_phase > bank + GROUP_TAPS, rows[2], Mux(total_phase > bank, rows[1], rows[0]))),
+                read.en.eq(self.i_enable & wanted[bank]),
+                read.addr.eq(Mux(phase > bank + GROUP_TAPS, rows[2], Mux(phase > bank, rows[1], rows[0]))),
             ]
         # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
         rotated = config.index_bits if config.is_codebook else 0
@@ -137,14 +137,13 @@ class WeightBuffer(wiring.Component):
             with m.If(self.i_enable):
                 m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
 
-    def _banks_of_symbol(self, m: Module, phase: Signal) -> Signal:
-        """One bit per bank: it holds a slice of a symbol that starts in bank `phase`."""
-        held = Signal(GROUP_TAPS)  # of a symbol that starts in bank 0
-        m.d.sync += held.eq(Cat(position < self.i_symbol_bits for position in range(GROUP_TAPS)))
+    def _banks_of_symbol(self, m: Module) -> Signal:
+        """One bit per bank: it holds a slice of a symbol that starts at `i_phase`."""
+        from_bank_0 = Signal(GROUP_TAPS, reset_less=True)
+        m.d.sync += from_bank_0.eq(Cat(position < self.i_symbol_bits for position in range(GROUP_TAPS)))
         banks = Signal(GROUP_TAPS)
-        m.d.comb += banks.eq(held)
-        with m.Switch(phase):
-            for first in range(1, GROUP_TAPS):
+        with m.Switch(self.i_phase):
+            for first in range(2 * GROUP_TAPS - 1):
                 with m.Case(first):
-                    m.d.comb += banks.eq(held.rotate_left(first))
+                    m.d.comb += banks.eq(from_bank_0.rotate_left(first % GROUP_TAPS))
         return banks

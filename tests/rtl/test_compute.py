@@ -47,9 +47,8 @@ def operation(op: Record) -> Record:
     for ky, kx in np.ndindex(3, 3):
         window[(first_row + ky) % 3 * 3 + (first_col + kx) % 3] = op["taps"][3 * ky + kx]
     return {"window": window, "row_mod": first_row, "col_mod": first_col, "active": op["active"],
-            "weight_row": op["row"], "weight_phase": op["offset"], "channel_row": op["channel_slices"] // 9,
-            "channel_phase": op["channel_slices"] % 9,
-            "tags": op["tags"]}
+            "weight_row": op["row"], "channel_row": op["channel_slices"] // 9,
+            "phase": op["offset"] + op["channel_slices"] % 9, "tags": op["tags"]}
 
 
 def expect(config: AcceleratorConfig, layer: Layer, tile: int, plan: list[Record]) -> Record:

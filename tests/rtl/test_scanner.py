@@ -36,7 +36,7 @@ def operations(config: AcceleratorConfig, block: Record, symbol_bits: int) -> li
         return [spikes_of(config, word, channel) for word in seen(block["words"], block["on_map"])]
 
     active = [channel for channel in range(config.lanes) if any(window(channel))]
-    side = {name: block[name] for name in ("row_mod", "col_mod", "weight_row", "weight_phase")}
+    side = {name: block[name] for name in ("row_mod", "col_mod", "weight_row")}
     if not active:
         return [{**side, "active": 0, "tags": block["tags"]}]
     found = []
@@ -47,7 +47,7 @@ def operations(config: AcceleratorConfig, block: Record, symbol_bits: int) -> li
         for name in ("emit", "tile_last"):
             tags[name] &= channel == active[-1]
         found.append({**side, "active": 1, "window": window(channel), "channel_row": channel * symbol_bits // 9,
-                      "channel_phase": channel * symbol_bits % 9, "tags": tags})
+                      "phase": block["weight_phase"] + channel * symbol_bits % 9, "tags": tags})
     return found
 
 

@@ -85,9 +85,8 @@ async def read_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConf
             channel = draw.randrange(min(group + 1, config.lanes))  # of the block that the group is in
             row, phase = divmod((group - channel) * bits, 9)
             ctx.set(dut.i_row, first_row + row)
-            ctx.set(dut.i_phase, phase)
             ctx.set(dut.i_channel_row, channel * bits // 9)
-            ctx.set(dut.i_channel_phase, channel * bits % 9)
+            ctx.set(dut.i_phase, phase + channel * bits % 9)
         under_way.append(group)
         slices_read += ctx.get(dut.o_slice_reads)
         await ctx.tick()
