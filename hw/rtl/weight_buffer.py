@@ -107,7 +107,9 @@ class WeightBuffer(wiring.Component):
         # A bank holds its slice of the symbol on the row where both begin or on one of the two behind it.
         rows = [Signal(row_bits(config), name=f"row{k}", reset_less=True) for k in range(3)]
         reading, read_phase = Signal(), Signal(4)
-        wanted = Signal(GROUP_TAPS)  # one bit per bank: it is read, since it holds a slice of the symbol
+        # One bit per bank: it is read, since it holds a slice of the symbol; that slice lies one row, two rows further on.
+        wanted = Signal(GROUP_TAPS)
+        rows_on = [Signal(GROUP_TAPS, name=f"rows_on{k}", reset_less=True) for k in (1, 2)]
         banks = self._banks_of_symbol(m)
         held_phase = Signal(GROUP_TAPS, reset_less=True)  # one-hot: slices are rotated straight from registers
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
@@ -117,13 +119,15 @@ class WeightBuffer(wiring.Component):
                          reading.eq(self.i_read), held_phase.eq(1 << read_phase),
                          read_phase.eq(Mux(phase >= GROUP_TAPS, phase - GROUP_TAPS, phase)),
                          wanted.eq(banks & self.i_read.replicate(GROUP_TAPS)),
+                         *(on.eq(Cat(self.i_phase > bank + k * GROUP_TAPS for bank in range(GROUP_TAPS)))
+                           for k, on in enumerate(rows_on)),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         with m.If(self.i_enable & reading):
             m.d.comb += self.o_slice_reads.eq(self.i_symbol_bits)
         for bank, read in enumerate(reads):
             m.d.comb += [
                 read.en.eq(self.i_enable & wanted[bank]),
-                read.addr.eq(Mux(phase > bank + GROUP_TAPS, rows[2], Mux(phase > bank, rows[1], rows[0]))),
+                read.addr.eq(Mux(rows_on[1][bank], rows[2], Mux(rows_on[0][bank], rows[1], rows[0]))),
             ]
         # A raw symbol takes all nine banks and so always starts at phase 0; only codebook symbols need the rotation.
         rotated = config.index_bits if config.is_codebook else 0
