@@ -107,7 +107,7 @@ class NeuronArray(wiring.Component):
                 earlier.word_select(index, time_lanes) | (fired & lane.o_spike.replicate(time_lanes)))
         m.d.comb += self.o.payload.eq(word)
         m.d.sync += [fired.eq(Mux(fire, 1 << t, 0)), earlier.eq(word)]
-        with m.If(start | (self.o.valid & self.o.ready)):
+        with m.If(leak & (t == 0)):  # a word's first step; the word before has left, whatever its wires say meanwhile
             m.d.sync += earlier.eq(0)
         # Logits leave lane 0 first; the others move up.
         per_beat, beat = self._config.axi_data_bits // 32, Signal(range(self._config.logits_beats + 1))

@@ -107,7 +107,7 @@ class WeightBuffer(wiring.Component):
         # A bank holds its slice of the symbol on the row where both begin or on one of the two behind it.
         rows = [Signal(row_bits(config), name=f"row{k}", reset_less=True) for k in range(3)]
         reading, read_phase = Signal(), Signal(4)
-        # One bit per bank: it is read, since it holds a slice of the symbol; that slice lies one row, two rows further on.
+        # One bit per bank: it is read, since it holds a slice of the symbol; its row is the next, the one after that.
         wanted = Signal(GROUP_TAPS)
         rows_on = [Signal(GROUP_TAPS, name=f"rows_on{k}", reset_less=True) for k in (1, 2)]
         banks = self._banks_of_symbol(m)
