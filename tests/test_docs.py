@@ -63,6 +63,6 @@ def test_tables_of_accuracy_are_the_results(name):
 def table_row(row):
     """A row of a study's summary: name, floats, integers, bits."""
     name, bits = WEIGHTS[row["weights"]]
-    cells = [f"{row[f'{kind}_mean_percent']:.2f} ± {row[f'{kind}_std_percent']:.2f}"
+    cells = [f"{row[f'{kind}_mean_percent']:.2f}" + (f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else "")
              if f"{kind}_mean_percent" in row else "" for kind in ("float", "integer")]
     return f"| {name} | {cells[0]} | {cells[1]} | {bits} |"

@@ -27,4 +27,5 @@ def study_table(document: Mapping[str, Any]) -> Table:
 def _cell(row: Mapping[str, Any], kind: str) -> str:
     if f"{kind}_mean_percent" not in row:
         return ""
-    return f"{row[f'{kind}_mean_percent']:.2f} ± {row[f'{kind}_std_percent']:.2f}"
+    deviation = f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else ""  # one run has none
+    return f"{row[f'{kind}_mean_percent']:.2f}{deviation}"
