@@ -4,6 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -110,7 +111,8 @@ class WeightBuffer(wiring.Component):
         # One bit per bank: it is read, since it holds a slice of the symbol; its row is the next, the one after that.
         wanted = Signal(GROUP_TAPS)
         rows_on = [Signal(GROUP_TAPS, name=f"rows_on{k}", reset_less=True) for k in (1, 2)]
-        banks = self._banks_of_symbol(m)
+        starts = [self.i_phase == first for first in range(2 * GROUP_TAPS - 1)]
+        banks = self._banks_of_symbol(m, starts)
         held_phase = Signal(GROUP_TAPS, reset_less=True)  # one-hot: slices are rotated straight from registers
         held = [Signal(lanes, name=f"held{bank}", reset_less=True) for bank in range(GROUP_TAPS)]
         with m.If(self.i_enable):
@@ -119,7 +121,7 @@ class WeightBuffer(wiring.Component):
                          reading.eq(self.i_read), held_phase.eq(1 << read_phase),
                          read_phase.eq(Mux(phase >= GROUP_TAPS, phase - GROUP_TAPS, phase)),
                          wanted.eq(banks & self.i_read.replicate(GROUP_TAPS)),
-                         *(on.eq(Cat(self.i_phase > bank + k * GROUP_TAPS for bank in range(GROUP_TAPS)))
+                         *(on.eq(Cat(Cat(starts[bank + 1 + k * GROUP_TAPS:]).any() for bank in range(GROUP_TAPS)))
                            for k, on in enumerate(rows_on)),
                          *(word.eq(read.data) for word, read in zip(held, reads, strict=True))]
         with m.If(self.i_enable & reading):
@@ -141,13 +143,9 @@ class WeightBuffer(wiring.Component):
             with m.If(self.i_enable):
                 m.d.sync += [self.o[lane][position].eq(source[lane]) for lane in range(lanes)]
 
-    def _banks_of_symbol(self, m: Module) -> Signal:
-        """One bit per bank: it holds a slice of a symbol that starts at `i_phase`."""
+    def _banks_of_symbol(self, m: Module, starts: list[Value]) -> Value:
+        """One bit per bank: it holds a slice of a symbol that starts so many slices behind bank 0."""
         from_bank_0 = Signal(GROUP_TAPS, reset_less=True)
         m.d.sync += from_bank_0.eq(Cat(position < self.i_symbol_bits for position in range(GROUP_TAPS)))
-        banks = Signal(GROUP_TAPS)
-        with m.Switch(self.i_phase):
-            for first in range(2 * GROUP_TAPS - 1):
-                with m.Case(first):
-                    m.d.comb += banks.eq(from_bank_0.rotate_left(first % GROUP_TAPS))
-        return banks
+        return reduce(or_, (from_bank_0.rotate_left(first % GROUP_TAPS) & here.replicate(GROUP_TAPS)
+                            for first, here in enumerate(starts)))
