@@ -69,13 +69,16 @@ async def settle(ctx: SimulatorContext) -> None:
 
 async def read_tile(ctx: SimulatorContext, bench: Bench, config: AcceleratorConfig, layer: Layer, tile: int,
                     first_row: int) -> None:
-    """Reads every group of a tile, in any order, and compares."""
+    """Reads every group of a tile, in any order, and compares. A width is there a cycle before its first symbol is
+    read, and in that cycle the read side may stand still."""
     dut, draw = bench.dut, bench.draw
     symbols, bits = tile_symbols(config, layer, tile), layer.weights.symbol_bits
     ctx.set(dut.i_symbol_bits, bits)
+    ctx.set(dut.i_enable, draw.randrange(2))
+    await ctx.tick()
     under_way: list[int | None] = []  # groups whose symbols are inside
     slices_read = 0
-    for group in [None, *draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
+    for group in [*draw.sample(range(len(symbols)), len(symbols)), None, None, None]:
         while bench.pause():
             ctx.set(dut.i_enable, 0)
             await ctx.tick()
