@@ -26,7 +26,7 @@ def compare_tables(document: Mapping[str, Any]) -> list[Table]:
         table.add_column("")
         for heading in ("weights\nkB", "all\nkB", f"{baseline}\n/ this", "memory\nµs", "compute\nµs", "DRAM\nµJ",
                         "backgr.\nµJ", "chip\nµJ"):
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(heading, justify="right")
         before = None
         for cell in (cell for cell in document["cells"] if cell["net"] == name):
             if before != (cell["schedule"], cell["origin"]):

@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
 
 from s2nn.hw.spec.errors import S2NNError
 
@@ -29,10 +31,19 @@ class Output:
         self._err.print(line, style="dim", highlight=False, markup=False)
 
     def show(self, *parts: RenderableType) -> None:
-        """Tables and text for people; silent with `as_json`."""
+        """Tables and text for people; silent with `as_json`. A table is wider than the console rather than without the
+        end of a number or a name."""
         if not self.as_json:
             for part in parts:
-                self._out.print(part)
+                if isinstance(part, Table):
+                    self._keep_words(part)
+                self._out.print(part, crop=False)
+
+    def _keep_words(self, table: Table) -> None:
+        """Make every column as wide as its longest word."""
+        for column in table.columns:
+            column.min_width = max(Measurement.get(self._out, self._out.options, cell).minimum
+                                   for cell in (column.header, *column.cells))
 
     def result(self, document: Any) -> None:
         """The JSON document; silent without `as_json`."""

@@ -43,7 +43,7 @@ def _table(document: Mapping[str, Any], net: str) -> Table:
     headings = ("schedule", "format", "cycles", "index kB", "maps kB", "all kB", "index ×", "all ×", "energy ×",
                 "comp.", "mem.")
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if number < 2 else "right")
     for cell in document["cells"]:
         if cell["net"] != net:
             continue
