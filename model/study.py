@@ -23,9 +23,11 @@ and, but for "fp", its integer program, both on the held-out part.
 
 import json
 import multiprocessing
+import os
 import platform
 import shutil
 import statistics
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -285,5 +287,19 @@ def _side_by_side(work: Callable[[Job], Any], jobs: Sequence[Job], workers: int)
     if workers == 1 or not jobs:
         yield from map(work, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, initializer=_end_with_parent, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(work, jobs)
+
+
+def _end_with_parent() -> None:
+    """Let this process end with the one that started it, however that ends: a study that is begun again must not meet
+    the runs of the one before."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,6 +1,9 @@
 """Studies: which runs there are, that they are done once, and that arms share their teachers."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -181,6 +184,32 @@ def test_folds_have_folders_of_their_own(write, tmp_path):
     for folds in (3, 4):
         study = load_study(write(STUDY.replace("seeds: [0]", f"folds: {folds}")))
         assert Job(study=study, **job).folder == tmp_path / f"mpfd-eta3-fold1of{folds}"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from s2nn.model.study import _side_by_side
+
+def work(path):
+    path.touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(_side_by_side(work, [Path(name) for name in sys.argv[1:]], 2))
+"""
+
+
+def test_runs_end_with_their_study_even_if_it_is_killed(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    begun = [tmp_path / "one", tmp_path / "two"]
+    study = subprocess.Popen([sys.executable, str(tmp_path / "killed.py"), *map(str, begun)], stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not all(path.exists() for path in begun):
+        assert study.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    study.kill()
+    study.communicate(timeout=60)  # ends when nobody has standard output any more
 
 
 def test_summary_is_mean_and_sample_deviation():
