@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +17,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_REFUSED = 1
+#: Width of what goes into a file or pipe, unless the variable COLUMNS says otherwise.
+FILE_COLUMNS = 160
+
+
+def _console(*, quiet: bool, stderr: bool = False) -> Console:
+    console = Console(quiet=quiet, stderr=stderr)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_COLUMNS
+    return console
 
 
 class Output:
@@ -24,7 +34,7 @@ class Output:
 
     def __init__(self, *, as_json: bool, quiet: bool = False):
         self.as_json = as_json
-        self._out, self._err = Console(quiet=quiet), Console(stderr=True, quiet=quiet)
+        self._out, self._err = _console(quiet=quiet), _console(quiet=quiet, stderr=True)
 
     def tell(self, line: str) -> None:
         """A line of progress."""

@@ -19,6 +19,15 @@ def test_a_table_keeps_every_word(columns, monkeypatch, capsys):
     assert len({len(line) for line in lines}) == 1
 
 
+def test_a_file_has_room(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    row = " ".join(f"word{number}" for number in range(15))
+    table = Table("words")
+    table.add_row(row)
+    Output(as_json=False).show(table)
+    assert row in capsys.readouterr().out
+
+
 def test_texts_are_wrapped_between_words(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     words = [f"word{number}" for number in range(30)]
