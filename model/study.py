@@ -189,6 +189,11 @@ def run_job(job: Job) -> Checkpoint:
     return found
 
 
+def _teach(job: Job) -> None:
+    """`run_job` for another process, which need not send the net: it lies in the job's folder."""
+    run_job(job)
+
+
 def measure(job: Job) -> dict[str, Any]:
     """Train one run, unless it has been done, and measure it."""
     checkpoint = run_job(job)
@@ -252,7 +257,7 @@ def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Pat
         tell(f"{len(results)} of {len(jobs)} are in {out}")
     left = [job for run, job in jobs.items() if run not in results]
     teachers = list({teacher.folder: teacher for job in left if (teacher := job.teacher()) is not None}.values())
-    for _ in _side_by_side(run_job, teachers, workers):
+    for _ in _side_by_side(_teach, teachers, workers):
         tell("a teacher is ready")
     for result in _side_by_side(measure, left, workers):
         results[_run_of(result)] = result

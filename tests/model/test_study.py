@@ -168,6 +168,13 @@ def test_an_unknown_study_is_refused_with_those_there_are():
         load_study("nothing")
 
 
+def test_workers_do_the_same_runs(write, tmp_path):
+    path = write()
+    documents = [run_study(path, runs=tmp_path / f"by{workers}", out=tmp_path / f"by{workers}.json", workers=workers)
+                 for workers in (1, 2)]
+    assert documents[0] == documents[1]
+
+
 def test_an_arm_with_another_teacher_trains_its_own(write, tmp_path):
     job = {"weights": "eta3", "seed": 0, "runs": tmp_path, "data_root": None, "device": "cpu", "compiled": False,
            "fast": False}
