@@ -9,6 +9,7 @@ import pytest
 from s2nn.hw.formal.catalogue import PROOFS
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.registers import COUNTERS, REGISTERS, Cause, ErrorCode
+from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 
 ROOT = Path(__file__).parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
@@ -54,15 +55,47 @@ WEIGHTS = {"fp": ("full precision", "32"), "binary": ("1-bit", "1"), "eta6": ("�
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "results").glob("accuracy_*.json")))
 def test_tables_of_accuracy_are_the_results(name):
+    study, rows = study_and_rows(name)
+    assert rows == [table_row(row) for row in study["summary"]]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "results").glob("ablation*.json")))
+def test_tables_of_arms_are_the_results(name):
+    study, rows = study_and_rows(name)
+    references = [table_row(row) for row in study["summary"] if not row["arm"]]
+    arms = {}
+    for row in study["summary"]:
+        if row["arm"]:
+            arms.setdefault(row["arm"], []).extend((mean(row, "float"), mean(row, "integer")))
+    assert rows == [*references, *(f"| {' | '.join([f'`{arm}`', *cells])} |" for arm, cells in arms.items())]
+
+
+@pytest.mark.parametrize("name", shipped_checkpoints())
+def test_nets_by_name_are_runs_of_the_tables(name):
+    net = load_checkpoint(name)
+    runs = json.loads((ROOT / "docs" / "results" / f"accuracy_{net.recipe.dataset}.json").read_text())["runs"]
+    run = next(run for run in runs if run["checkpoint_sha256"] == net.sha256)
+    assert (run["seed"], run["weights"], run["arm"]) == (0, net.net.config.weight_format, "")
+    assert (run["float_accuracy"], run["test_images"]) == (net.test_accuracy, net.test_images)
+
+
+def study_and_rows(name):
+    """A study's results, and the rows of the tables that its section has."""
     study = json.loads((ROOT / "docs" / "results" / name).read_text())
     page = (ROOT / "docs" / "accuracy.md").read_text()
-    section = page.partition(f"s2nn study {study['study']}")[0].rpartition("\n## ")[2]
-    assert re.findall(r"^\| (?!hidden|---).*\|$", section, re.MULTILINE) == [table_row(row) for row in study["summary"]]
+    section = page.partition(f"s2nn study {study['study']} ")[0].rpartition("\n## ")[2]
+    return study, re.findall(r"^\| (?!hidden|arm|---).*\|$", section, re.MULTILINE)
 
 
 def table_row(row):
     """A row of a study's summary: name, floats, integers, bits."""
     name, bits = WEIGHTS[row["weights"]]
-    cells = [f"{row[f'{kind}_mean_percent']:.2f}" + (f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else "")
-             if f"{kind}_mean_percent" in row else "" for kind in ("float", "integer")]
-    return f"| {name} | {cells[0]} | {cells[1]} | {bits} |"
+    return f"| {name} | {mean(row, 'float')} | {mean(row, 'integer')} | {bits} |"
+
+
+def mean(row, kind):
+    """A cell of a table, with the deviation if there is one; empty for integers of full precision."""
+    if f"{kind}_mean_percent" not in row:
+        return ""
+    deviation = f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else ""
+    return f"{row[f'{kind}_mean_percent']:.2f}{deviation}"
