@@ -100,6 +100,6 @@ def test_shipped_checkpoints_load_and_are_small(name):
     from importlib import resources
 
     loaded = load_checkpoint(name)
-    assert loaded.name == name and loaded.test_accuracy is not None
+    assert loaded.name == name and loaded.test_accuracy > (0.86 if name.startswith("fashion_mnist") else 0.9)
     size = (resources.files("s2nn.model") / "checkpoints" / f"{name}.safetensors").stat().st_size
     assert size < 100_000
