@@ -8,8 +8,8 @@ A study is a YAML file with strict keys:
     references: [fp, binary]              # formats that are trained once, without arms
     formats: [eta6, eta4]                 # formats that are trained in every arm
     seeds: [0, 1, 2]                      # or folds: 5, for cross-validation: part k is tested on, with seed k
-    arms:                                 # parts of a recipe that replace the base's; without arms, the base alone
-      nearest: {}
+    arms:                                 # parts of a recipe that replace the base's; without arms, the base alone;
+      nearest: {}                         # the first is what the others are compared with, seed by seed
       os_quant: {assignment: {rule: os_quant}}
     config: ulx3s                         # accelerator preset that is lowered for,
     config_changes: {accumulator_bits: 25}  # with these fields changed
@@ -92,6 +92,11 @@ class Study:
         columns = [*((weights, BASE) for weights in self.references),
                    *((weights, arm) for arm in self.arms for weights in self.formats)]
         return [(*column, seed) for seed in self.seeds or range(self.folds or 0) for column in columns]
+
+    @property
+    def baseline(self) -> str:
+        """The arm that the others are compared with: the first."""
+        return next(iter(self.arms), BASE)
 
     def accelerator(self) -> AcceleratorConfig:
         """The configuration that the nets are lowered for, in the codebook format."""
@@ -214,20 +219,36 @@ def measure(job: Job) -> dict[str, Any]:
     }
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per arm and format: mean and sample standard deviation (0 for a single run) of both accuracies, in
-    percent; runs of full precision have no integers."""
+def summarise(results: Sequence[dict[str, Any]], baseline: str = BASE) -> list[dict[str, Any]]:
+    """One row per arm and format: mean and, of more than one run, sample standard deviation of both accuracies, in
+    percent; runs of full precision have no integers. Arms but the `baseline` also have those of the difference from its
+    run with the same format and seed, in points: what a seed does to both arms is not in it."""
+
+    def by_seed(arm: str, weights: str, kind: str) -> dict[int, float]:
+        return {result["seed"]: 100 * result[f"{kind}_accuracy"] for result in results
+                if (result["arm"], result["weights"]) == (arm, weights) and result[f"{kind}_accuracy"] is not None}
+
     rows = []
     for arm, weights in dict.fromkeys((result["arm"], result["weights"]) for result in results):
-        same = [result for result in results if (result["arm"], result["weights"]) == (arm, weights)]
-        row: dict[str, Any] = {"arm": arm, "weights": weights, "runs": len(same)}
+        row: dict[str, Any] = {"arm": arm, "weights": weights, "runs": len(by_seed(arm, weights, "float"))}
         for kind in ("float", "integer"):
-            values = [100 * result[f"{kind}_accuracy"] for result in same if result[f"{kind}_accuracy"] is not None]
-            if values:
-                row[f"{kind}_mean_percent"] = round(statistics.mean(values), 3)
-                row[f"{kind}_std_percent"] = round(statistics.stdev(values), 3) if len(values) > 1 else 0.0
+            values = by_seed(arm, weights, kind)
+            row |= _mean_and_deviation(f"{kind}_{{}}_percent", list(values.values()))
+            if arm != baseline:
+                beside = by_seed(baseline, weights, kind)
+                row |= _mean_and_deviation(f"{kind}_over_baseline_{{}}_points",
+                                           [values[seed] - beside[seed] for seed in values if seed in beside])
         rows.append(row)
     return rows
+
+
+def _mean_and_deviation(name: str, values: Sequence[float]) -> dict[str, float]:
+    found = {}
+    if values:
+        found["mean"] = statistics.mean(values)
+    if len(values) > 1:
+        found["std"] = statistics.stdev(values)
+    return {name.format(key): round(value, 3) for key, value in found.items()}
 
 
 def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Path | None = None, workers: int = 1,
@@ -257,19 +278,21 @@ def run_study(name_or_path: str | Path, *, runs: Path, out: Path, data_root: Pat
         tell(f"{len(results)} of {len(jobs)} are in {out}")
     left = [job for run, job in jobs.items() if run not in results]
     teachers = list({teacher.folder: teacher for job in left if (teacher := job.teacher()) is not None}.values())
+
+    def save() -> dict[str, Any]:
+        rows = [results[run] for run in jobs if run in results]
+        table = document | {"summary": summarise(rows, study.baseline), "runs": rows}
+        write_json_atomic(out, table)
+        return table
+
     for _ in _side_by_side(_teach, teachers, workers):
         tell("a teacher is ready")
     for result in _side_by_side(measure, left, workers):
         results[_run_of(result)] = result
-        write_json_atomic(out, document | _table(results[run] for run in jobs if run in results))
+        save()
         tell(f"{len(results)} of {len(jobs)}: {result['arm']} {result['weights']} seed {result['seed']}: "
              f"{100 * result['float_accuracy']:.2f} %")
-    return document | _table(results[run] for run in jobs)
-
-
-def _table(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    rows = list(results)
-    return {"summary": summarise(rows), "runs": rows}
+    return save()
 
 
 def _run_of(row: Mapping[str, Any]) -> tuple[str, str, int]:

@@ -1,4 +1,4 @@
-"""The table of a study: mean and spread of the accuracies by arm and weight format."""
+"""The table of a study: mean and spread of the accuracies by arm and weight format, and what an arm gains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,19 +13,28 @@ def study_table(document: Mapping[str, Any]) -> Table:
         title += " (--fast: says nothing about the method)"
     table = Table(title=title, title_justify="left")
     has_arms = any(row["arm"] for row in document["summary"])
+    kinds = {"float": "floats", "integer": "accelerator's integers"}
     if has_arms:
         table.add_column("arm")
     table.add_column("weights")
-    for heading in ("runs", "floats", "accelerator's integers"):
+    table.add_column("runs", justify="right")
+    for heading in kinds.values():
         table.add_column(heading, justify="right")
+        if has_arms:
+            table.add_column(f"over {next(iter(document['arms']))}", justify="right")
     for row in document["summary"]:
-        cells = [row["weights"], str(row["runs"]), _cell(row, "float"), _cell(row, "integer")]
+        cells = [row["weights"], str(row["runs"])]
+        for kind in kinds:
+            cells.append(_cell(row, f"{kind}_{{}}_percent"))
+            if has_arms:
+                cells.append(_cell(row, f"{kind}_over_baseline_{{}}_points", signed=True))
         table.add_row(*([row["arm"]] if has_arms else []), *cells)
     return table
 
 
-def _cell(row: Mapping[str, Any], kind: str) -> str:
-    if f"{kind}_mean_percent" not in row:
+def _cell(row: Mapping[str, Any], name: str, *, signed: bool = False) -> str:
+    """Mean and, of more than one run, deviation; empty where a row has no such figure."""
+    mean, deviation = row.get(name.format("mean")), row.get(name.format("std"))
+    if mean is None:
         return ""
-    deviation = f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else ""  # one run has none
-    return f"{row[f'{kind}_mean_percent']:.2f}{deviation}"
+    return f"{mean:{'+' if signed else ''}.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")

@@ -13,6 +13,7 @@ from s2nn.model import study as study_module
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.lower import lower
 from s2nn.model.study import BASE, Job, load_study, run_study, shipped_studies, summarise
+from s2nn.tools.study import study_table
 
 RECIPE = """
 dataset: digits
@@ -219,12 +220,45 @@ def test_runs_end_with_their_study_even_if_it_is_killed(tmp_path):
     study.communicate(timeout=60)  # ends when nobody has standard output any more
 
 
+def run_of(arm, weights, seed, floats, integers):
+    return {"arm": arm, "weights": weights, "seed": seed, "float_accuracy": floats, "integer_accuracy": integers}
+
+
 def test_summary_is_mean_and_sample_deviation():
-    runs = [{"arm": "", "weights": "eta4", "float_accuracy": value, "integer_accuracy": 0.5} for value in (0.9, 0.8)]
-    (row,) = summarise(runs)
-    assert row == {"arm": "", "weights": "eta4", "runs": 2, "float_mean_percent": 85.0, "float_std_percent": 7.071,
-                   "integer_mean_percent": 50.0, "integer_std_percent": 0.0}
-    assert "integer_mean_percent" not in summarise([runs[0] | {"integer_accuracy": None}])[0]
+    runs = [run_of("", "eta4", 0, 0.9, 0.5), run_of("", "eta4", 1, 0.8, 0.5)]
+    assert summarise(runs) == [{"arm": "", "weights": "eta4", "runs": 2, "float_mean_percent": 85.0,
+                                "float_std_percent": 7.071, "integer_mean_percent": 50.0, "integer_std_percent": 0.0}]
+    assert summarise([run_of("", "fp", 0, 0.9, None)]) == [
+        {"arm": "", "weights": "fp", "runs": 1, "float_mean_percent": 90.0}]
+
+
+def test_arms_are_compared_with_the_baseline_by_format_and_seed():
+    base = [run_of("a", "eta4", 0, 0.70, 0.60), run_of("a", "eta4", 1, 0.80, 0.70), run_of("a", "eta6", 0, 0.99, 0.99)]
+    arm = [run_of("b", "eta4", 1, 0.82, 0.69), run_of("b", "eta4", 0, 0.71, 0.63), run_of("b", "eta4", 2, 0.10, 0.10)]
+    alone = [run_of("c", "eta4", 1, 0.85, None)]
+    others = [run_of("", "binary", 0, 0.9, 0.9), run_of("d", "eta5", 0, 1, 1)]
+    rows = {(row["arm"], row["weights"]): {key: value for key, value in row.items() if "over_baseline" in key}
+            for row in summarise([*others, *base, *arm, *alone], "a")}
+    assert rows == {
+        ("", "binary"): {}, ("d", "eta5"): {}, ("a", "eta4"): {}, ("a", "eta6"): {},
+        ("b", "eta4"): {"float_over_baseline_mean_points": 1.5, "float_over_baseline_std_points": 0.707,
+                        "integer_over_baseline_mean_points": 1.0, "integer_over_baseline_std_points": 2.828},
+        ("c", "eta4"): {"float_over_baseline_mean_points": 5.0}}
+
+
+def test_the_baseline_is_the_first_arm(write):
+    assert load_study(write()).baseline == "nearest"
+    assert load_study("mnist5k").baseline == BASE
+
+
+def test_a_table_shows_what_arms_gain():
+    runs = [run_of("", "fp", 0, 0.9, None), run_of("a", "eta4", 0, 0.7, 0.6), run_of("b", "eta4", 0, 0.65, 0.61)]
+    document = {"study": "mine", "fast": False, "arms": {"a": {}, "b": {}}, "summary": summarise(runs, "a")}
+    table = study_table(document)
+    assert [column.header for column in table.columns] == [
+        "arm", "weights", "runs", "floats", "over a", "accelerator's integers", "over a"]
+    assert [list(column.cells) for column in table.columns[3:]] == [
+        ["90.00", "70.00", "65.00"], ["", "", "-5.00"], ["", "60.00", "61.00"], ["", "", "+1.00"]]
 
 
 @pytest.mark.parametrize("name", shipped_checkpoints())
