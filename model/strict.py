@@ -11,7 +11,8 @@ from s2nn.hw.spec.errors import ConfigError
 def typed(value: Any, expected: Any, key: str, source: object) -> Any:
     """The value if it has the declared type; an int is accepted as a float, a bool only as a bool, a list as a tuple.
 
-    Members of a list and values of a mapping are held to their type as well; keys must be strings.
+    Members of a list and values of a mapping are held to their type as well, in a plain `dict` they may be anything;
+    keys must be strings.
     """
     generic = getattr(expected, "__origin__", None)  # of tuple[int, int, int] and dict[str, int]
     options = (generic,) if generic else getattr(expected, "__args__", (expected,))
@@ -22,7 +23,7 @@ def typed(value: Any, expected: Any, key: str, source: object) -> Any:
     accepted = tuple(option for option in options if option is not type(None))
     if isinstance(value, list) and tuple in accepted:
         return tuple(typed(member, expected.__args__[0], key, source) for member in value)
-    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+    if not isinstance(value, accepted) or (isinstance(value, bool) and not {bool, object} & {*accepted}):
         names = " or ".join("null" if option is type(None) else option.__name__ for option in options)
         raise ConfigError(f"must be {names}", value=value, field=key, source=source)
     if isinstance(value, dict):

@@ -164,6 +164,13 @@ def test_wrong_studies_are_refused_before_anything_is_trained(write, old, new, m
         load_study(write(STUDY.replace(old, new)))
 
 
+def test_arms_may_have_values_of_any_type(write):
+    arm = "{codebook: {source: null, learned: false, latent_scale: 0.5}, net: {input_shape: [1, 8, 8]}, epochs: 3}"
+    recipe = load_study(write(STUDY.replace("nearest: {}", f"nearest: {arm}"))).run_recipe("eta3", "nearest", 0)
+    assert (recipe.codebook.source, recipe.codebook.learned, recipe.codebook.latent_scale) == (None, False, 0.5)
+    assert (recipe.net.input_shape, recipe.epochs) == ((1, 8, 8), 3)
+
+
 def test_an_unknown_study_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match=r"study must be a file or one of .*mnist5k.*, not 'nothing'"):
         load_study("nothing")
