@@ -10,6 +10,7 @@ from s2nn.hw.formal.catalogue import PROOFS
 from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.registers import COUNTERS, REGISTERS, Cause, ErrorCode
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
+from s2nn.model.study import summarise
 
 ROOT = Path(__file__).parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
@@ -53,49 +54,46 @@ WEIGHTS = {"fp": ("full precision", "32"), "binary": ("1-bit", "1"), "eta6": ("�
            "eta5": ("η = 5", "0.56"), "eta4": ("η = 4", "0.44")}
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "results").glob("accuracy_*.json")))
+RESULTS = {path.name: json.loads(path.read_text()) for path in (ROOT / "docs" / "results").glob("*.json")}
+STUDIES = sorted(name for name, document in RESULTS.items() if "study" in document)
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_tables_of_accuracy_are_the_results(name):
-    study, rows = study_and_rows(name)
-    assert rows == [table_row(row) for row in study["summary"]]
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "results").glob("ablation*.json")))
-def test_tables_of_arms_are_the_results(name):
-    study, rows = study_and_rows(name)
-    references = [table_row(row) for row in study["summary"] if not row["arm"]]
-    arms = {}
+    study, page = RESULTS[name], (ROOT / "docs" / "accuracy.md").read_text()
+    section = page.partition(f"s2nn study {study['study']} ")[0].rpartition("\n## ")[2]
+    expected, arms = [], {}
     for row in study["summary"]:
+        floats, integers = cell(row, "float_{}_percent"), cell(row, "integer_{}_percent")
         if row["arm"]:
-            arms.setdefault(row["arm"], []).extend((mean(row, "float"), mean(row, "integer")))
-    assert rows == [*references, *(f"| {' | '.join([f'`{arm}`', *cells])} |" for arm, cells in arms.items())]
+            gain = cell(row, "float_over_baseline_{}_points", "+")
+            arms.setdefault(f"`{row['arm']}`", []).extend((floats, gain, integers))
+        else:
+            label, bits = WEIGHTS[row["weights"]]
+            expected.append((label, floats, integers, bits))
+    expected.extend((arm, *cells) for arm, cells in arms.items())
+    rows = re.findall(r"^\| (?!hidden|arm|---).*\|$", section, re.MULTILINE)
+    assert rows == [f"| {' | '.join(cells)} |" for cells in expected]
+
+
+def cell(row, name, sign=""):
+    """A cell of a table, with the deviation if there is one; empty where the summary has no such figure."""
+    if name.format("mean") not in row:
+        return ""
+    deviation = f" ± {row[name.format('std')]:.2f}" if row["runs"] > 1 else ""
+    return f"{row[name.format('mean')]:{sign}.2f}{deviation}"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_summaries_are_of_the_runs(name):
+    study = RESULTS[name]
+    assert study["summary"] == summarise(study["runs"], next(iter(study["arms"])))
 
 
 @pytest.mark.parametrize("name", shipped_checkpoints())
 def test_nets_by_name_are_runs_of_the_tables(name):
     net = load_checkpoint(name)
-    runs = json.loads((ROOT / "docs" / "results" / f"accuracy_{net.recipe.dataset}.json").read_text())["runs"]
+    runs = RESULTS[f"accuracy_{net.recipe.dataset}.json"]["runs"]
     run = next(run for run in runs if run["checkpoint_sha256"] == net.sha256)
     assert (run["seed"], run["weights"], run["arm"]) == (0, net.net.config.weight_format, "")
     assert (run["float_accuracy"], run["test_images"]) == (net.test_accuracy, net.test_images)
-
-
-def study_and_rows(name):
-    """A study's results, and the rows of the tables that its section has."""
-    study = json.loads((ROOT / "docs" / "results" / name).read_text())
-    page = (ROOT / "docs" / "accuracy.md").read_text()
-    section = page.partition(f"s2nn study {study['study']} ")[0].rpartition("\n## ")[2]
-    return study, re.findall(r"^\| (?!hidden|arm|---).*\|$", section, re.MULTILINE)
-
-
-def table_row(row):
-    """A row of a study's summary: name, floats, integers, bits."""
-    name, bits = WEIGHTS[row["weights"]]
-    return f"| {name} | {mean(row, 'float')} | {mean(row, 'integer')} | {bits} |"
-
-
-def mean(row, kind):
-    """A cell of a table, with the deviation if there is one; empty for integers of full precision."""
-    if f"{kind}_mean_percent" not in row:
-        return ""
-    deviation = f" ± {row[f'{kind}_std_percent']:.2f}" if row["runs"] > 1 else ""
-    return f"{row[f'{kind}_mean_percent']:.2f}{deviation}"
