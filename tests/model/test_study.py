@@ -81,8 +81,10 @@ def test_a_study_is_done_once_and_measures_floats_and_integers(write, tmp_path, 
 
     monkeypatch.setattr(study_module, "train", never)
     again = json.loads(json.dumps(document))
+    out.write_text(json.dumps(again | {"summary": "of an earlier version"}))
     for runs, kept_in in (("runs", tmp_path / "new.json"), ("gone", out)):  # by the folders, by the file
         assert json.loads(json.dumps(run_study(path, runs=tmp_path / runs, out=kept_in))) == again
+        assert json.loads(kept_in.read_text()) == again
     with pytest.raises(ConfigError, match=r"fp-seed0: recipe_digest: must have the study's recipe .*remove the folder"):
         run_study(path, runs=tmp_path / "runs", out=tmp_path / "fast.json", fast=True)
 
