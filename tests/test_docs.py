@@ -11,6 +11,7 @@ from s2nn.hw.spec.descriptor import DESCRIPTOR
 from s2nn.hw.spec.registers import COUNTERS, REGISTERS, Cause, ErrorCode
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.study import summarise
+from s2nn.tools.study import figure
 
 ROOT = Path(__file__).parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
@@ -64,9 +65,9 @@ def test_tables_of_accuracy_are_the_results(name):
     section = page.partition(f"s2nn study {study['study']} ")[0].rpartition("\n## ")[2]
     expected, arms = [], {}
     for row in study["summary"]:
-        floats, integers = cell(row, "float_{}_percent"), cell(row, "integer_{}_percent")
+        floats, integers = figure(row, "float_{}_percent"), figure(row, "integer_{}_percent")
         if row["arm"]:
-            gain = cell(row, "float_over_baseline_{}_points", "+")
+            gain = figure(row, "float_over_baseline_{}_points", signed=True)
             arms.setdefault(f"`{row['arm']}`", []).extend((floats, gain, integers))
         else:
             label, bits = WEIGHTS[row["weights"]]
@@ -74,14 +75,6 @@ def test_tables_of_accuracy_are_the_results(name):
     expected.extend((arm, *cells) for arm, cells in arms.items())
     rows = re.findall(r"^\| (?!hidden|arm|---).*\|$", section, re.MULTILINE)
     assert rows == [f"| {' | '.join(cells)} |" for cells in expected]
-
-
-def cell(row, name, sign=""):
-    """A cell of a table, with the deviation if there is one; empty where the summary has no such figure."""
-    if name.format("mean") not in row:
-        return ""
-    deviation = f" ± {row[name.format('std')]:.2f}" if row["runs"] > 1 else ""
-    return f"{row[name.format('mean')]:{sign}.2f}{deviation}"
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -13,27 +13,25 @@ def study_table(document: Mapping[str, Any]) -> Table:
         title += " (--fast: says nothing about the method)"
     table = Table(title=title, title_justify="left")
     has_arms = any(row["arm"] for row in document["summary"])
-    kinds = {"float": "floats", "integer": "accelerator's integers"}
+    columns = []
+    for kind, heading in (("float", "floats"), ("integer", "accelerator's integers")):
+        columns.append((heading, f"{kind}_{{}}_percent", False))
+        if has_arms:
+            columns.append((f"over {next(iter(document['arms']))}", f"{kind}_over_baseline_{{}}_points", True))
     if has_arms:
         table.add_column("arm")
     table.add_column("weights")
-    table.add_column("runs", justify="right")
-    for heading in kinds.values():
+    for heading in ("runs", *(heading for heading, _, _ in columns)):
         table.add_column(heading, justify="right")
-        if has_arms:
-            table.add_column(f"over {next(iter(document['arms']))}", justify="right")
     for row in document["summary"]:
-        cells = [row["weights"], str(row["runs"])]
-        for kind in kinds:
-            cells.append(_cell(row, f"{kind}_{{}}_percent"))
-            if has_arms:
-                cells.append(_cell(row, f"{kind}_over_baseline_{{}}_points", signed=True))
+        cells = [row["weights"], str(row["runs"]), *(figure(row, name, signed=signed) for _, name, signed in columns)]
         table.add_row(*([row["arm"]] if has_arms else []), *cells)
     return table
 
 
-def _cell(row: Mapping[str, Any], name: str, *, signed: bool = False) -> str:
-    """Mean and, of more than one run, deviation; empty where a row has no such figure."""
+def figure(row: Mapping[str, Any], name: str, *, signed: bool = False) -> str:
+    """A figure of a row of `s2nn.model.study.summarise`, "float_{}_percent": mean and, of more than one run, deviation;
+    empty where the row has none."""
     mean, deviation = row.get(name.format("mean")), row.get(name.format("std"))
     if mean is None:
         return ""

@@ -13,7 +13,7 @@ from s2nn.model import study as study_module
 from s2nn.model.checkpoint import load_checkpoint, shipped_checkpoints
 from s2nn.model.lower import lower
 from s2nn.model.study import BASE, Job, load_study, run_study, shipped_studies, summarise
-from s2nn.tools.study import study_table
+from s2nn.tools.study import figure, study_table
 
 RECIPE = """
 dataset: digits
@@ -268,6 +268,14 @@ def test_a_table_shows_what_arms_gain():
         "arm", "weights", "runs", "floats", "over a", "accelerator's integers", "over a"]
     assert [list(column.cells) for column in table.columns[3:]] == [
         ["90.00", "70.00", "65.00"], ["", "", "-5.00"], ["", "60.00", "61.00"], ["", "", "+1.00"]]
+
+
+@pytest.mark.parametrize(("row", "signed", "text"), [
+    ({}, False, ""), ({"mean": 81.25}, False, "81.25"), ({"mean": 81.25, "std": 0.0}, False, "81.25 ± 0.00"),
+    ({"mean": 1.5, "std": 0.707}, True, "+1.50 ± 0.71"), ({"mean": -0.3}, True, "-0.30"),
+])
+def test_a_figure_has_its_deviation_if_there_is_one(row, signed, text):
+    assert figure(row, "{}", signed=signed) == text
 
 
 @pytest.mark.parametrize("name", shipped_checkpoints())
